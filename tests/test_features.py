@@ -1,0 +1,122 @@
+"""Text features against scikit-learn's."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+
+from xmlcli.errors import ArtifactError, DatasetError
+from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
+
+TEXTS = [
+    "The quick brown fox, the QUICK brown dog",
+    "A fox's den — naïve “quick” brown İstanbul x_1 22",
+    "",
+    "a b c quick",
+    "brown fox brown fox brown fox",
+    "Ångström ångström ½ fox\x1cden ǅ ߂߃",
+]
+
+
+def vectorizer(config: FeatureConfig) -> TfidfVectorizer:
+    return TfidfVectorizer(
+        ngram_range=(1, config.ngram_max),
+        min_df=config.min_df,
+        max_features=config.max_features,
+        sublinear_tf=config.sublinear_tf,
+        use_idf=config.use_idf,
+        dtype=np.float32,
+    )
+
+
+def assert_same(texts: list[str], others: list[str], config: FeatureConfig) -> None:
+    reference = vectorizer(config)
+    try:
+        expected = reference.fit_transform(texts)
+    except ValueError:
+        with pytest.raises(DatasetError):
+            TextFeatures.fit(texts, config)
+        return
+    features, X = TextFeatures.fit_transform(texts, config)
+    assert features.terms == reference.get_feature_names_out().tolist()
+    assert X.dtype == np.float32
+    assert X.has_sorted_indices
+    np.testing.assert_allclose(X.toarray(), expected.toarray(), atol=1e-6)
+    np.testing.assert_array_equal(features.transform(texts).toarray(), X.toarray())
+    np.testing.assert_allclose(features.transform(others).toarray(), reference.transform(others).toarray(), atol=1e-6)
+
+
+@pytest.mark.parametrize("ngram_max", [1, 2, 3])
+@pytest.mark.parametrize("min_df", [1, 2])
+@pytest.mark.parametrize(("sublinear_tf", "use_idf"), [(True, True), (False, True), (True, False)])
+def test_features_equal_scikit_learn(ngram_max: int, min_df: int, sublinear_tf: bool, use_idf: bool) -> None:
+    config = FeatureConfig(ngram_max=ngram_max, min_df=min_df, sublinear_tf=sublinear_tf, use_idf=use_idf)
+    assert_same(TEXTS, ["brown fox unknown quick x brown dog", "", "UNKNOWN"], config)
+
+
+words = st.lists(st.sampled_from(["ab", "cd", "ef", "gh", "x", "É", "éa", "9", "1_"]), max_size=12)
+sentences = words.map(" ".join)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.lists(sentences | st.text(max_size=15), min_size=1, max_size=6),
+    others=st.lists(sentences, max_size=3),
+    ngram_max=st.integers(1, 3),
+    min_df=st.integers(1, 2),
+)
+def test_features_of_random_texts_equal_scikit_learn(
+    texts: list[str], others: list[str], ngram_max: int, min_df: int
+) -> None:
+    assert_same(texts, [*others, ""], FeatureConfig(ngram_max=ngram_max, min_df=min_df))
+
+
+def test_most_frequent_terms_are_kept() -> None:
+    texts = ["aa aa aa bb bb cc dd", "aa bb cc", "cc"]  # aa 4, bb 3, cc 3, dd 1; "bb bb" and the like are rarer
+    config = FeatureConfig(max_features=3, min_df=1)
+    assert_same(texts, texts, config)
+    assert TextFeatures.fit(texts, config).terms == ["aa", "bb", "cc"]
+    assert TextFeatures.fit(texts, FeatureConfig(max_features=2, min_df=1)).terms == ["aa", "bb"]  # tie: alphabet
+
+
+def test_saved_features_are_the_same_features() -> None:
+    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig(ngram_max=2))
+    again = TextFeatures.from_json(json.loads(json.dumps(features.to_json())))
+    assert again.config == features.config
+    np.testing.assert_array_equal(again.transform(TEXTS).toarray(), X.toarray())
+
+
+def test_n_gram_whose_words_are_no_terms_is_still_found() -> None:
+    features = TextFeatures(FeatureConfig(ngram_max=2), ["aa bb", "cc"], np.ones(2, np.float32))
+    found = features.transform(["x aa y bb cc", "bb aa"]).toarray()
+    np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5], [0.0, 0.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"idf": [1.0]}, {"config": {"nope": 1}}, {"terms": []}])
+def test_saved_features_of_unknown_form_are_refused(change: dict[str, object]) -> None:
+    saved = TextFeatures.fit(TEXTS, FeatureConfig()).to_json()
+    with pytest.raises(ArtifactError, match="unknown form"):
+        TextFeatures.from_json(saved | change)
+    with pytest.raises(ArtifactError, match="unknown form"):
+        TextFeatures.from_json({})
+
+
+def test_given_features_are_weighted_as_scikit_learn_weighs_them() -> None:
+    rng = np.random.default_rng(0)
+    dense = rng.random((20, 9)) * (rng.random((20, 9)) < 0.3)
+    dense[3] = 0
+    X = sp.csr_matrix(dense, dtype=np.float32)
+    before = X.copy()
+    expected = TfidfTransformer().fit_transform(X).toarray()
+    np.testing.assert_allclose(weigh_rows(X, inverse_document_frequency(X)).toarray(), expected, atol=1e-6)
+    plain = weigh_rows(X, None)
+    assert plain.dtype == np.float32
+    norms = np.sqrt(plain.multiply(plain).sum(axis=1)).A1
+    np.testing.assert_allclose(norms, np.diff(X.indptr) > 0, atol=1e-6)
+    assert (before != X).nnz == 0

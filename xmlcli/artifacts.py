@@ -1,0 +1,298 @@
+"""Artifacts: folders written once, complete or absent, that describe themselves.
+
+A folder holds the files of its kind (`xmlcli.kinds`) and `manifest.json`, written last: the format's number, the
+kind, what each symbol of the shapes stands for, and per file its sha256, bytes, dtype and shape. Only content goes in,
+so the same content has the same manifest, whose sha256 is the artifact's identity.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmlcli import files
+from xmlcli.errors import ArtifactError
+from xmlcli.files import Array, Json
+from xmlcli.kinds import KINDS, FileSpec
+from xmlcli.workspace import REPLACED, TEMPORARY
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Writer:
+    """Collects the files of one artifact in a temporary folder; made by `writer`.
+
+    Each method takes the file's name, checks the content against the kind's table and raises ArtifactError where
+    they disagree.
+    """
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._folder = folder
+        self._kind = kind
+        self._dims: dict[str, int] = {}
+        self._entries: dict[str, dict[str, Json]] = {}
+
+    def array(self, name: str, values: Array) -> None:
+        """Write an array as `.npy`."""
+        path, spec = self._open(name, ".npy")
+        _check_values(path, self._dims, spec, values.dtype, values.shape)
+        np.save(path, np.ascontiguousarray(values), allow_pickle=False)
+        self._close(name, dtype=str(values.dtype), shape=list(values.shape))
+
+    def csr(self, name: str, matrix: sp.csr_matrix | sp.csr_array) -> None:
+        """Write a CSR matrix as `.npz`."""
+        path, spec = self._open(name, ".npz")
+        _check_values(path, self._dims, spec, matrix.dtype, matrix.shape)
+        files.save_csr(path, matrix)
+        self._close(name, dtype=str(matrix.dtype), shape=list(matrix.shape))
+
+    def json(self, name: str, value: Json) -> None:
+        """Write JSON with sorted keys; no times, hosts, paths or versions, please."""
+        path, _ = self._open(name, ".json")
+        path.write_bytes(files.json_bytes(value))
+        self._close(name)
+
+    def tensors(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Write named tensors as `.safetensors`."""
+        path, _ = self._open(name, ".safetensors")
+        files.save_tensors(path, tensors)
+        self._close(name, tensors=files.tensor_shapes(path))
+
+    def finish(self) -> None:
+        """Write the manifest; ArtifactError where a file of the kind is missing."""
+        missing = [n for n, spec in KINDS[self._kind].items() if not spec.optional and n not in self._entries]
+        if missing:
+            raise ArtifactError(
+                f"the {self._kind} artifact is not complete", where=str(self._folder), found=f"no {', '.join(missing)}"
+            )
+        manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
+        (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
+        files.sync(self._folder / MANIFEST)
+        files.sync(self._folder)
+
+    def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
+        spec = KINDS[self._kind].get(name)
+        path = self._folder / name
+        if spec is None or path.suffix != suffix or name in self._entries:
+            raise ArtifactError(
+                f"cannot write {name!r} as a {suffix} file of the {self._kind} artifact",
+                expected=f"once each of {', '.join(KINDS[self._kind])}",
+            )
+        return path, spec
+
+    def _close(self, name: str, **described: Json) -> None:
+        path = self._folder / name
+        files.sync(path)
+        self._entries[name] = {"sha256": files.sha256_file(path), "bytes": path.stat().st_size, **described}
+
+
+@contextmanager
+def writer(folder: Path, kind: str) -> Iterator[Writer]:
+    """Yield a Writer; when the block ends well, `folder` is the new artifact, replacing an older one.
+
+    The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}{TEMPORARY}")
+    replaced = folder.with_name(f".{folder.name}{REPLACED}")
+    for leftover in (temporary, replaced):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    temporary.mkdir()
+    try:
+        out = Writer(temporary, kind)
+        yield out
+        out.finish()
+        if folder.exists():
+            folder.rename(replaced)
+        os.replace(temporary, folder)
+        files.sync(folder.parent)
+    finally:
+        for leftover in (temporary, replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact that `read` has verified; files are read when asked for."""
+
+    folder: Path
+    kind: str
+    identity: str
+    dims: Mapping[str, int]
+    entries: Mapping[str, Mapping[str, Json]]
+    made_by: str
+
+    def has(self, name: str) -> bool:
+        """Whether the optional file is there."""
+        return name in self.entries
+
+    def array(self, name: str, *, mmap: bool = False) -> Array:
+        """Read an array; `mmap` leaves it on disk, read-only."""
+        try:
+            values: Array = np.load(self._path(name), mmap_mode="r" if mmap else None, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise self._damaged(name, str(error)) from error
+        self._check(name, values.dtype, values.shape)
+        return values
+
+    def csr(self, name: str) -> sp.csr_matrix:
+        """Read a CSR matrix."""
+        try:
+            matrix = files.load_csr(self._path(name))
+        except (ValueError, OSError, KeyError) as error:
+            raise self._damaged(name, str(error)) from error
+        self._check(name, matrix.dtype, matrix.shape)
+        return matrix
+
+    def json(self, name: str) -> Json:
+        """Read JSON."""
+        try:
+            return json.loads(self._path(name).read_bytes())
+        except ValueError as error:
+            raise self._damaged(name, str(error)) from error
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """Read named tensors onto the CPU."""
+        from safetensors import SafetensorError
+
+        try:
+            return files.load_tensors(self._path(name))
+        except SafetensorError as error:
+            raise self._damaged(name, str(error)) from error
+
+    def inference_bytes(self) -> int:
+        """Bytes of the files that prediction needs."""
+        table = KINDS[self.kind]
+        return sum(entry["bytes"] for name, entry in self.entries.items() if table[name].inference)
+
+    def verify_content(self) -> None:
+        """Compare every file's sha256 with the manifest; ArtifactError at the first that differs."""
+        for name, entry in self.entries.items():
+            found = files.sha256_file(self.folder / name)
+            if found != entry["sha256"]:
+                raise self._damaged(name, f"sha256 {found}", f"sha256 {entry['sha256']}")
+
+    def _path(self, name: str) -> Path:
+        if name not in self.entries:
+            raise self._damaged(name, "the artifact was made without it")
+        return self.folder / name
+
+    def _check(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        entry = self.entries[name]
+        if [str(dtype), list(shape)] != [entry["dtype"], entry["shape"]]:
+            raise self._damaged(name, f"{dtype} {list(shape)}", f"{entry['dtype']} {entry['shape']}")
+
+    def _damaged(self, name: str, found: str, expected: str | None = None) -> ArtifactError:
+        return ArtifactError(
+            f"the {self.kind} artifact is damaged",
+            where=str(self.folder / name),
+            expected=expected,
+            found=found,
+            remedy=f"remove the folder, then {self.made_by}",
+        )
+
+
+def identity(folder: Path) -> str | None:
+    """Return the sha256 of the folder's manifest, None where there is none."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read(folder: Path, kind: str, *, made_by: str) -> Artifact:
+    """Return the artifact in `folder` once its manifest, format, kind, files and shapes are seen to agree.
+
+    Cheap: no file but the manifest is opened; `Artifact.verify_content` compares all bytes. `made_by` is the command
+    that makes the artifact. ArtifactError says path, expected, found and that command.
+    """
+
+    def fault(message: str, expected: str, found: str) -> ArtifactError:
+        return ArtifactError(message, where=str(folder), expected=expected, found=found, remedy=made_by)
+
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+    except (FileNotFoundError, NotADirectoryError):
+        found = "a folder without manifest.json" if folder.exists() else "nothing"
+        raise fault(f"there is no {kind} artifact", f"a complete {kind} artifact", found) from None
+    except ValueError as error:
+        raise fault(f"the manifest of the {kind} artifact is damaged", "JSON", str(error)) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = f"format {manifest.get('format')}" if isinstance(manifest, dict) else "no object"
+        raise fault(f"the {kind} artifact was written by another version", f"format {FORMAT}", found)
+    if manifest.get("kind") != kind:
+        raise fault("an artifact is not of the kind asked for", kind, str(manifest.get("kind")))
+    entries = cast(dict[str, dict[str, Json]], manifest["files"])
+    dims: dict[str, int] = {}
+    for name, spec in KINDS[kind].items():
+        if name not in entries:
+            if not spec.optional:
+                raise fault(f"the {kind} artifact is not complete", f"a file {name}", "none in its manifest")
+            continue
+        _check_file(folder / name, entries[name], spec, dims)
+    return Artifact(folder, kind, hashlib.sha256(raw).hexdigest(), dims, entries, made_by)
+
+
+def _check_file(path: Path, entry: Mapping[str, Json], spec: FileSpec, dims: dict[str, int]) -> None:
+    size = path.stat().st_size if path.is_file() else None
+    if size != entry["bytes"]:
+        raise ArtifactError(
+            "a file of an artifact is damaged",
+            where=str(path),
+            expected=f"{entry['bytes']} bytes",
+            found="no file" if size is None else f"{size} bytes",
+            remedy=f"remove the folder {path.parent} and type the command again",
+        )
+    if spec.shape is not None:
+        _check_values(path, dims, spec, np.dtype(entry["dtype"]), tuple(entry["shape"]))
+
+
+def _check_values(
+    path: Path, dims: dict[str, int], spec: FileSpec, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> None:
+    """Check one file against the table and bind the symbols of its shape in `dims`; ArtifactError otherwise."""
+    assert spec.shape is not None
+    bound = [dims.setdefault(d, n) if isinstance(d, str) else d for d, n in zip(spec.shape, shape, strict=False)]
+    if str(dtype) != spec.dtype or len(shape) != len(spec.shape) or list(shape) != bound:
+        names = ", ".join(
+            f"{d} = {n}" if isinstance(d, str) else str(d) for d, n in zip(spec.shape, bound, strict=False)
+        )
+        raise ArtifactError(
+            "a file of an artifact does not fit",
+            where=str(path),
+            expected=f"{spec.dtype} ({names})",
+            found=f"{dtype} {tuple(shape)}",
+        )
+
+
+def check_agree(artifacts: Mapping[str, Artifact]) -> None:
+    """Raise ArtifactError where a symbol stands for different numbers in artifacts that are used together."""
+    seen: dict[str, tuple[int, Artifact]] = {}
+    for artifact in artifacts.values():
+        for symbol, number in artifact.dims.items():
+            first, owner = seen.setdefault(symbol, (number, artifact))
+            if first != number:
+                raise ArtifactError(
+                    "two artifacts do not belong together",
+                    where=str(artifact.folder),
+                    expected=f"{symbol} = {first}, as in {owner.folder}",
+                    found=f"{symbol} = {number}",
+                    remedy=artifact.made_by,
+                )

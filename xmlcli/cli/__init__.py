@@ -1,0 +1,95 @@
+"""The command line: parse, call, print. The one place that prints or picks an exit code.
+
+One file a subcommand: `x_cli` parses, `x` works. Whatever is slow to import is imported inside `x`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from xmlcli import __version__
+from xmlcli.cli.embed_labels import embed_labels_cli
+from xmlcli.cli.evaluate import evaluate_cli
+from xmlcli.cli.init_clf import init_clf_cli
+from xmlcli.cli.plan import plan_cli
+from xmlcli.cli.prepare import prepare_cli
+from xmlcli.cli.shortlist import shortlist_cli
+from xmlcli.cli.train import train_cli
+from xmlcli.cli.train_clf import train_clf_cli
+from xmlcli.errors import XmlcliError
+
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+_MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
+
+app = typer.Typer(
+    name="xmlcli",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xmlcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def xmlcli(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Extreme multi-label classification on one machine, by the LightDXML method.
+
+    Learns to rank the labels of documents, thousands to millions of labels, in three phases run in cycles: label
+    embeddings, shortlists of near labels, classifiers on those.
+
+    \b
+    xmlcli train --dataset demo         prepare, train and measure the embedded dataset
+    xmlcli evaluate --metric psp@5      one figure of the last trained dataset
+    xmlcli plan --dataset demo          what would run, and why
+
+    Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; see data/README.md.
+    """
+
+
+for _name, _command in (("train", train_cli), ("evaluate", evaluate_cli), ("plan", plan_cli)):
+    app.command(_name, rich_help_panel=_MAIN)(_command)
+for _name, _command in (
+    ("prepare", prepare_cli),
+    ("init-clf", init_clf_cli),
+    ("embed-labels", embed_labels_cli),
+    ("shortlist", shortlist_cli),
+    ("train-clf", train_clf_cli),
+):
+    app.command(_name, rich_help_panel=_STAGES)(_command)
+
+
+def main() -> None:
+    """Run the command line; a known error is one red line and exit code 2, Ctrl-C one line and 130."""
+    try:
+        code = app(standalone_mode=False)
+    except XmlcliError as error:
+        sys.exit(_fail("; ".join(str(error).splitlines())))
+    except typer.TyperException as error:
+        sys.exit(_fail(f"{' '.join(error.format_message().split())} (xmlcli --help shows how)"))
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    if code == EXIT_INTERRUPTED:
+        typer.secho("interrupted; the same command goes on from here", err=True, fg="red")
+    sys.exit(code)
+
+
+def _fail(text: str) -> int:
+    typer.secho(f"xmlcli: {text}", err=True, fg="red")
+    return EXIT_ERROR

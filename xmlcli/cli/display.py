@@ -1,0 +1,87 @@
+"""How a run shows on stderr: a line for each call, and on a terminal a bar for whatever lasts over two seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from xmlcli.calls import Call
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SHOW_AFTER_SECONDS = 2.0
+
+
+class Display:
+    """Listens to a `Session`; between the start and the end of a call it may own a live bar."""
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._call: Call | None = None
+        self._reason = ""
+        self._started = 0.0
+
+    def on_skip(self, call: Call, reason: str) -> None:
+        """A call is current."""
+        self._line(call, reason, "bright_black")
+
+    def on_start(self, call: Call, reason: str) -> None:
+        """A call begins, for a reason."""
+        self._call, self._reason, self._started = call, reason, time.monotonic()
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """The running call has come so far; shown where stderr is a terminal and the call lasts."""
+        if not self._live or time.monotonic() - self._started < SHOW_AFTER_SECONDS:
+            return
+        if self._bars is None:
+            self._bars = _bars()
+            self._bars.start()
+        name = self._call.name if self._call else ""
+        if label not in self._tasks:
+            for task in self._tasks.values():
+                self._bars.remove_task(task)
+            self._tasks = {label: self._bars.add_task(f"{name}: {label}", total=total, completed=done)}
+        self._bars.update(self._tasks[label], completed=done, total=total)
+
+    def on_done(self, call: Call, seconds: float) -> None:
+        """A call has finished."""
+        self.close()
+        self._line(call, f"{seconds:.1f} s ({self._reason})", "green")
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars, self._tasks = None, {}
+
+    def _line(self, call: Call, text: str, color: str) -> None:
+        stamp = "" if self._live else time.strftime("%H:%M:%S ")
+        typer.secho(f"{stamp}{call.name:<16} {text}", err=True, fg=color)
+
+
+def _bars() -> Progress:
+    """Return bars with amount, rate and time left, on stderr, that vanish when they stop."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class RateColumn(TextColumn):
+        """Amount a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(""),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,106 @@
+"""The options that all commands share, and what they mean together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from xmlcli.calls import RunId
+from xmlcli.config import Config, load_config, parse_overrides, unused_overrides
+from xmlcli.errors import UsageError
+from xmlcli.workspace import Workspace, check_name
+
+
+@dataclass(frozen=True)
+class Options:
+    """The shared options as typed."""
+
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", metavar="NAME|PATH", help="A dataset's name, or its folder.")
+    ] = None
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use pipelines/NAME.yaml, and keep its run apart.")
+    ] = None
+    root: Annotated[Path, typer.Option(help="Where artifacts/, metrics/, runs/ and scratch/ lie.")] = Path()
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = "auto"
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Another value than the pipeline file's. Repeats."),
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None
+    max_documents: Annotated[int | None, typer.Option(help="Short for --set prepare.max_documents=N.")] = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that the options name: where it lies and how it is configured."""
+
+    run: RunId
+    workspace: Workspace
+    config: Config
+    pipeline: Path
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a Typer command of a function whose first parameter is an `Options`, spelling its fields as options."""
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    hints = get_type_hints(Options, include_extras=True)
+    shared = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+        for f in fields(Options)
+    ]
+    names = {p.name for p in shared}
+
+    def wrapper(**values: Any) -> None:
+        options = Options(**{name: value for name, value in values.items() if name in names})
+        command(options, **{name: value for name, value in values.items() if name not in names})
+
+    parameters = [*shared, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapper.__doc__ = command.__doc__
+    wrapper.__name__ = command.__name__
+    return wrapper
+
+
+def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened:
+    """Find the pipeline file of a run and read it with all overrides, those `recorded` with an earlier run first.
+
+    Raises UsageError without a dataset, ConfigError for a pipeline that cannot be used.
+    """
+    if not options.dataset:
+        raise UsageError("no dataset named", remedy="add --dataset NAME; demo is always there")
+    run = RunId(options.dataset, options.profile)
+    check_name(run.name, "dataset")
+    overrides = {**(recorded or {}), **parse_overrides(options.set_ or [])}
+    if options.seed is not None:
+        overrides["seed"] = options.seed
+    if options.max_documents is not None:
+        overrides["prepare.max_documents"] = options.max_documents
+    path = pipeline_path(run)
+    config = load_config(path, overrides)
+    for warning in unused_overrides(config, overrides):
+        typer.secho(f"warning: {warning}", err=True, fg="yellow")
+    return Opened(run, Workspace(options.root, run.name), config, path, overrides)
+
+
+def pipeline_path(run: RunId) -> Path:
+    """Return the pipeline file of a run: its profile's, else the dataset's own, else the default one."""
+    folder = Path("pipelines")
+    if not folder.is_dir():
+        folder = Path(__file__).resolve().parents[2] / "pipelines"
+    if run.profile:
+        return folder / f"{run.profile}.yaml"
+    own = folder / f"{run.dataset_name}.yaml"
+    return own if own.exists() else folder / "default.yaml"
+
+
+def for_run(options: Options, run: RunId) -> Options:
+    """Return the options with another run's dataset and profile."""
+    return replace(options, dataset=run.dataset, profile=run.profile)

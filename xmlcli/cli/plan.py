@@ -1,0 +1,118 @@
+"""`xmlcli plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmlcli.calls import RunId
+from xmlcli.cli.options import Options, for_run, open_run, pipeline_path, with_options
+from xmlcli.config import load_config
+from xmlcli.errors import UsageError
+from xmlcli.workspace import check_name
+
+TABLE = Path("params.yaml")
+
+
+@with_options
+def plan_cli(
+    options: Options,
+    add: Annotated[str | None, typer.Option(metavar="NAME", help="Add a dataset to what dvc repro runs.")] = None,
+    remove: Annotated[str | None, typer.Option(metavar="NAME", help="Take a dataset out of it.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write params.yaml, the table that dvc.yaml reads.")] = False,
+) -> None:
+    """Show what would run and why, and keep the table of runs that dvc repro reads.
+
+    Without --dataset all runs of that table are shown. After changing `cycles` in a pipeline file, --write it anew.
+
+    Example: xmlcli plan --add eurlex --write
+    """
+    if add or remove or write:
+        edit_table(options, add=add, remove=remove, write=write)
+    else:
+        show(options)
+
+
+def show(options: Options) -> None:
+    """Print each call of one run, or of all runs of the table, with the reason why it would run."""
+    from xmlcli import dvctable
+
+    runs = [RunId(options.dataset, options.profile)] if options.dataset else dvctable.read_runs(TABLE)
+    if not runs:
+        raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
+    for run in runs:
+        _show_run(for_run(options, run))
+    if TABLE.exists() and not dvctable.is_written(TABLE, _table(dvctable.read_runs(TABLE))):
+        typer.secho(f"{TABLE} is older than the pipeline files: xmlcli plan --write", err=True, fg="yellow")
+
+
+def edit_table(options: Options, *, add: str | None, remove: str | None, write: bool) -> None:
+    """Print the runs of the table after adding or removing one, and write it where that is asked for."""
+    from xmlcli import dvctable
+
+    runs = dvctable.read_runs(TABLE)
+    if add:
+        run = RunId(add, options.profile)
+        _check_addable(run, options.root)
+        runs = [*(r for r in runs if r.name != run.name), run]
+    if remove:
+        gone = RunId(remove, options.profile).name
+        if gone not in [r.name for r in runs]:
+            names = ", ".join(r.name for r in runs)
+            raise UsageError(f"no run {gone!r} in the table", where=str(TABLE), expected=f"one of {names}")
+        runs = [r for r in runs if r.name != gone]
+    table = _table(runs)
+    for run in runs:
+        typer.echo(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
+    if write:
+        dvctable.write(TABLE, table)
+        typer.secho(f"{TABLE} written; dvc repro runs it", err=True)
+    else:
+        typer.secho("nothing written; add --write", err=True)
+
+
+def _show_run(options: Options) -> None:
+    from xmlcli import pipeline
+    from xmlcli.plan import plan
+
+    opened = open_run(options)
+    session = pipeline.Session(opened.workspace, opened.config)
+    for status in pipeline.status(session, plan(opened.config, opened.run)):
+        mark = "current" if status.current else "run"
+        why = "" if status.current else status.reason
+        typer.echo(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
+
+
+def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
+    from xmlcli import dvctable
+
+    described = []
+    for run in runs:
+        path = pipeline_path(run)
+        if path.is_absolute():
+            raise UsageError("there is no folder pipelines/ here", remedy="go to the project's folder")
+        described.append((run, load_config(path), path.as_posix()))
+    return dvctable.table(described)
+
+
+def _check_addable(run: RunId, root: Path) -> None:
+    """Raise UsageError or DatasetError unless the dataset is here, or known and only absent, which is told."""
+    from xmlcli.datasets.find import data_folders, locate
+    from xmlcli.datasets.registry import find_known
+    from xmlcli.errors import DatasetError
+
+    if run.dataset.lower() != run.dataset_name:
+        raise UsageError(
+            f"a path cannot go into {TABLE}: other machines have other paths",
+            found=run.dataset,
+            remedy="put or link the folder under data/, or name its parent in XMLCLI_DATA, and add it by name",
+        )
+    check_name(run.name, "dataset")
+    try:
+        locate(run.dataset, data_folders(root))
+    except DatasetError as error:
+        if find_known(run.dataset) is None:
+            raise
+        typer.secho(f"warning: {' '.join(str(error).split())}", err=True, fg="yellow")

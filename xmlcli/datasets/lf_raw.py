@@ -1,0 +1,137 @@
+"""Reader of the repository's raw-text layout: one JSON object a line, plain or gzip.
+
+* `trn.json`, `tst.json`: a document: `title`, `content` (may be absent or empty), `target_ind` (label ids).
+* `lbl.json`: a label: `title`; the line's number, from 0, is the label's id.
+
+Relevances (`target_rel`) are not read: every label named is relevant. A filter file of the training split, where
+there is one, is not read either: training pairs are not filtered.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import orjson
+
+from xmlcli.datasets.raw import Problems, RawSplit, label_matrix
+from xmlcli.errors import DatasetError
+from xmlcli.progress import Progress, silent
+
+_LINES_A_REPORT = 20_000
+
+
+def read_split(
+    path: Path, num_labels: int, *, max_documents: int | None = None, progress: Progress = silent
+) -> RawSplit:
+    """Read `trn.json` or `tst.json`.
+
+    Args:
+        path: the file, gzip where its name ends in `.gz`.
+        num_labels: lines of `lbl.json`.
+        max_documents: take only so many of the first documents; the rest is not read.
+        progress: told bytes of the file read and in all.
+
+    Returns:
+        texts (title, a space, content) and Y (N, num_labels).
+
+    Raises:
+        DatasetError: the file is malformed; all its problems are counted, the first ten shown.
+    """
+    problems = Problems(path)
+    texts: list[str] = []
+    counts: list[int] = []
+    labels: list[int] = []
+    for number, line in _lines(path, max_documents, progress):
+        record = _parse(line, number, problems)
+        if record is None:
+            continue
+        text, targets = _text(record), record.get("target_ind")
+        if text is None:
+            problems.add(number, "text under the keys title and content, title present", _shown(record))
+        elif type(targets) is not list or not all(type(label) is int for label in targets):
+            problems.add(number, "a list of label ids under the key target_ind", _shown(record))
+        elif targets and not (min(targets) >= 0 and max(targets) < num_labels):
+            wrong = next(label for label in targets if not 0 <= label < num_labels)
+            problems.add(number, f"target_ind with label ids below {num_labels:,}", str(wrong))
+        else:
+            texts.append(text)
+            counts.append(len(targets))
+            labels += targets
+    problems.raise_if_any()
+    Y = label_matrix(np.array(counts, dtype=np.int64), np.array(labels, dtype=np.int32), num_labels)
+    return RawSplit(texts, None, Y)
+
+
+def read_label_names(path: Path) -> list[str]:
+    """Titles of the labels in the order of their ids, from `lbl.json`.
+
+    Raises:
+        DatasetError: the file is malformed.
+    """
+    problems = Problems(path)
+    names: list[str] = []
+    for number, line in _lines(path, None, silent):
+        record = _parse(line, number, problems)
+        if record is None:
+            continue
+        title = record.get("title")
+        if isinstance(title, str):
+            names.append(title)
+        else:
+            problems.add(number, "text under the key title", _shown(record))
+    problems.raise_if_any()
+    return names
+
+
+def _lines(path: Path, most: int | None, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines of a file, from 1, reporting how much of it is read."""
+    total = path.stat().st_size
+    try:
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            lines = stack.enter_context(gzip.open(file)) if path.suffix == ".gz" else file
+            for number, line in enumerate(islice(cast(Iterable[bytes], lines), most), start=1):
+                if number % _LINES_A_REPORT == 0:
+                    progress(f"read {path.name}", file.tell(), total)
+                yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DatasetError(f"{path}: damaged gzip file ({error})", remedy="fetch the file again") from error
+    progress(f"read {path.name}", total, total)
+
+
+def _parse(line: bytes, number: int, problems: Problems) -> dict[str, object] | None:
+    """The JSON object of a line, or None and a note of what it is instead."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        problems.add(number, "a JSON object", f"{_start(line)} ({error})")
+        return None
+    if type(record) is dict:
+        return record
+    problems.add(number, "a JSON object", _start(line))
+    return None
+
+
+def _text(record: dict[str, object]) -> str | None:
+    """Title and content of a document, or None where they are no text."""
+    title, content = record.get("title"), record.get("content", "")
+    if type(title) is not str or type(content) is not str:
+        return None
+    return f"{title} {content}" if content else title
+
+
+def _shown(record: dict[str, object]) -> str:
+    """What a record holds, shortly."""
+    return ", ".join(f"{key}: {type(value).__name__}" for key, value in record.items()) or "an empty object"
+
+
+def _start(line: bytes) -> str:
+    """The beginning of a line, printable."""
+    return repr(line[:40].decode("utf-8", "replace").rstrip("\n"))

@@ -1,0 +1,136 @@
+"""What every reader of a dataset returns, and how it complains about a malformed file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from xmlcli.errors import DatasetError
+
+SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """The documents of one split; exactly one of `texts` and `X` is given.
+
+    Attributes:
+        texts: one string a document (raw-text layouts).
+        X: float32 CSR (N, F), given features (bag-of-words layouts), sorted, not normalised.
+        Y: float32 CSR (N, L) of ones, sorted.
+    """
+
+    texts: list[str] | None
+    X: sp.csr_matrix | None
+    Y: sp.csr_matrix
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """A whole dataset.
+
+    Attributes:
+        train, test: the splits; `test` is None where the dataset has none.
+        label_names: text of each label, L of them, or None.
+        feature_names: name of each given feature, F of them, or None.
+        test_filter: int32 (n, 2), test row and label never to be counted, or None.
+        propensity_a, propensity_b: constants of the inverse propensities.
+    """
+
+    train: RawSplit
+    test: RawSplit | None
+    label_names: list[str] | None
+    feature_names: list[str] | None
+    test_filter: npt.NDArray[np.int32] | None
+    propensity_a: float
+    propensity_b: float
+
+
+class Problems:
+    """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self._shown: list[str] = []
+
+    def add(self, line: int, expected: str, found: str) -> None:
+        """Note one problem; `line` counts from 1, the text is cut to a readable length."""
+        self.count += 1
+        if len(self._shown) < SHOWN_PROBLEMS:
+            cut = found if len(found) <= 80 else f"{found[:77]}..."
+            self._shown.append(f"line {line}: expected {expected}, found {cut}")
+
+    def raise_if_any(self) -> None:
+        """Raise one DatasetError for all that was noted; do nothing where all is well."""
+        if not self.count:
+            return
+        noun = "problem" if self.count == 1 else "problems"
+        more = f"\n({self.count - SHOWN_PROBLEMS:,} more)" if self.count > SHOWN_PROBLEMS else ""
+        raise DatasetError(f"{self.path}: {self.count:,} {noun}\n" + "\n".join(self._shown) + more)
+
+
+def label_matrix(counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], num_labels: int) -> sp.csr_matrix:
+    """CSR of ones from the labels of all documents one after the other; a label named twice counts once.
+
+    Args:
+        counts: int64 (N,), labels a document.
+        labels: int32 (sum of counts,), ids below `num_labels`.
+
+    Returns:
+        float32 CSR (N, num_labels), sorted.
+    """
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    Y = sp.csr_matrix((np.ones(len(labels), np.float32), labels, indptr), shape=(len(counts), num_labels))
+    Y.sum_duplicates()
+    Y.data[:] = 1.0
+    return Y
+
+
+def read_names(path: Path, expected: int | None) -> list[str]:
+    """One name a line, UTF-8.
+
+    Args:
+        expected: how many there must be; None where it is not known.
+
+    Raises:
+        DatasetError: another number of lines, or not UTF-8.
+    """
+    try:
+        names = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text ({error})") from error
+    if expected is not None and len(names) != expected:
+        expected_lines = f"{expected:,}, one a name"
+        raise DatasetError(f"{path}: wrong number of lines", expected=expected_lines, found=f"{len(names):,}")
+    return names
+
+
+def read_filter(path: Path, num_rows: int, num_labels: int) -> npt.NDArray[np.int32]:
+    """A filter file: `row label` a line, whitespace between; blank lines are skipped.
+
+    Returns:
+        int32 (n, 2), empty for an empty file.
+
+    Raises:
+        DatasetError: a line is no pair of ids in range.
+    """
+    problems = Problems(path)
+    pairs: list[tuple[int, int]] = []
+    expected = f"a row below {num_rows:,} and a label below {num_labels:,}"
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            fields = line.split()
+            if len(fields) == 2 and all(field.isascii() and field.isdigit() for field in fields):
+                row, label = int(fields[0]), int(fields[1])
+                if row < num_rows and label < num_labels:
+                    pairs.append((row, label))
+                    continue
+            if fields:
+                problems.add(number, expected, repr(line.rstrip("\n")))
+    problems.raise_if_any()
+    return np.array(pairs, dtype=np.int32).reshape(-1, 2)

@@ -1,0 +1,22 @@
+"""Choosing the device: `auto` is the first GPU where torch sees one, otherwise the CPU."""
+
+from __future__ import annotations
+
+from xmlcli.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def resolve_device(name: str) -> str:
+    """Return "cpu" or "cuda" for one of `DEVICES`; UsageError for a GPU that is not there or another name."""
+    if name not in DEVICES:
+        raise UsageError(f"no device {name!r}", expected=", ".join(DEVICES))
+    if name == "cpu":
+        return name
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if name == "cuda":
+        raise UsageError("no GPU can be used", where="--device cuda", remedy="use --device cpu or --device auto")
+    return "cpu"

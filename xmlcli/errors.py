@@ -1,0 +1,40 @@
+"""The one exception family of the program: whatever a user can cause and mend."""
+
+from __future__ import annotations
+
+
+class XmlcliError(Exception):
+    """One message: what is wrong, then a line each for where, expected, found and what to do, where they say more."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        parts = {"where": where, "expected": expected, "found": found, "what to do": remedy}
+        lines = [f"{name}: {text}" for name, text in parts.items() if text]
+        super().__init__("\n".join([message, *lines]))
+
+
+class ConfigError(XmlcliError):
+    """A configuration cannot be used."""
+
+
+class DatasetError(XmlcliError):
+    """A dataset is absent, of no known layout, or malformed."""
+
+
+class ArtifactError(XmlcliError):
+    """An artifact is absent, incomplete or not what was expected."""
+
+
+class LockedError(XmlcliError):
+    """Another run works on the same artifacts."""
+
+
+class UsageError(XmlcliError):
+    """A command was called in a way it does not know."""

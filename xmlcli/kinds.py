@@ -1,0 +1,74 @@
+"""The one table of artifact kinds: which files a folder of each kind holds, their dtypes and shapes.
+
+A shape is spelled with numbers and symbols (`"L"`). A symbol stands for one number throughout an artifact, and
+throughout all artifacts that one stage reads.
+
+Symbols: `N` training documents, `N_validation`, `N_test`, `F` features, `L` labels, `D` embedding width, `k` shortlist
+length, `k_test` ranked labels kept for each test document, `P` filtered pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Shape = tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """One file of an artifact.
+
+    The suffix says the form: `.npy` an array, `.npz` a CSR matrix, `.json` an object or list, `.safetensors` named
+    tensors; `dtype` and `shape` are given for the first two. `inference` marks what prediction needs: the model's
+    size is the sum of those files.
+    """
+
+    dtype: str | None = None
+    shape: Shape | None = None
+    optional: bool = False
+    inference: bool = False
+
+
+KINDS: Mapping[str, Mapping[str, FileSpec]] = {
+    "prepared": {
+        "X_train.npz": FileSpec("float32", ("N", "F")),
+        "X_validation.npz": FileSpec("float32", ("N_validation", "F")),
+        "X_test.npz": FileSpec("float32", ("N_test", "F")),
+        "Y_train.npz": FileSpec("float32", ("N", "L")),
+        "Y_validation.npz": FileSpec("float32", ("N_validation", "L")),
+        "Y_test.npz": FileSpec("float32", ("N_test", "L")),
+        "validation_rows.npy": FileSpec("int64", ("N_validation",)),
+        "inverse_propensity.npy": FileSpec("float32", ("L",)),
+        "label_text_X.npz": FileSpec("float32", ("L", "F"), optional=True),
+        "test_filter.npy": FileSpec("int32", ("P", 2), optional=True),
+        "features.json": FileSpec(optional=True),
+        "labels.json": FileSpec(optional=True),
+        "oracle_top.npy": FileSpec("int32", ("N_test", "k_oracle"), optional=True),
+        "prepared.json": FileSpec(),
+    },
+    "labels": {
+        "Z.npy": FileSpec("float32", ("L", "D"), inference=True),
+        "known.npy": FileSpec("bool", ("L",), inference=True),
+        "proxy.safetensors": FileSpec(),
+        "report.json": FileSpec(),
+    },
+    "shortlist": {
+        "indices.npy": FileSpec("int32", ("N", "k")),
+        "scores.npy": FileSpec("float32", ("N", "k")),
+        "report.json": FileSpec(),
+    },
+    "clf": {
+        "model.safetensors": FileSpec(inference=True),
+        "optimiser.safetensors": FileSpec(optional=True),
+        "linear.npz": FileSpec("float32", ("L", "F_linear"), optional=True, inference=True),
+        "state.json": FileSpec(),
+    },
+    "evaluation": {
+        "calibration.json": FileSpec(inference=True),
+        "test_top.npy": FileSpec("int32", ("N_test", "k_test")),
+        "metrics.json": FileSpec(),
+        "report.json": FileSpec(),
+    },
+}
+"""Kind → file name → what it holds."""

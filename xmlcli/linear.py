@@ -1,0 +1,264 @@
+"""The sparse part of phase 3: a linear classifier on the words themselves for each label, trained on the same shortlists.
+
+Dense vectors generalise, exact words decide; the two together beat either. Label l gets the minimiser of
+
+    |w - w0_l|^2 / 2 + C sum_i max(0, 1 - y_il (w·x_i + b))^2
+
+over its documents (y = 1) and the documents that have it on their shortlist (y = -1), where w0_l is `start` times the
+unit centroid of its documents: a label of few documents stays near its centroid. Solved by dual coordinate descent with
+shrinking (Hsieh et al. 2008, algorithm 3), label by label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from numba import get_num_threads, njit, prange
+from sklearn.preprocessing import normalize
+
+from xmlcli.config import LinearConfig
+from xmlcli.progress import Progress, silent
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+_BLOCK_ENTRIES = 16_000_000
+
+
+@dataclass(frozen=True)
+class Problems:
+    """The documents of each label's problem, grouped by label.
+
+    Attributes:
+        offsets: int64 (L + 1,); documents: int32; signs: float32, 1 or -1.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    documents: Ints
+    signs: Floats
+
+
+def label_problems(Y: sp.csr_matrix, shortlist: Ints) -> Problems:
+    """Collect for each label its documents and those that shortlist it; labels without documents get none.
+
+    Y: CSR (N, L); shortlist: int32 (N, k), padded with L.
+    """
+    N, L = Y.shape
+    wanted = np.append(Y.getnnz(axis=0) > 0, False)
+    chosen = wanted[shortlist]
+    counts = chosen.sum(axis=1)
+    negatives = sp.csr_matrix(
+        (np.ones(counts.sum(), np.int8), shortlist[chosen], np.append(0, np.cumsum(counts))), shape=(N, L)
+    )
+    positives = sp.csr_matrix((np.full(Y.nnz, 2, np.int8), Y.indices, Y.indptr), shape=(N, L))
+    both = (negatives + positives).tocsc()
+    both.sort_indices()
+    return Problems(both.indptr.astype(np.int64), both.indices, np.where(both.data > 1, 1, -1).astype(np.float32))
+
+
+def centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
+    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F)."""
+    sums = Y.T.tocsr() @ X
+    return normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)
+
+
+def train_linear(
+    X: sp.csr_matrix,
+    Y: sp.csr_matrix,
+    shortlist: Ints,
+    label_text: sp.csr_matrix | None,
+    config: LinearConfig,
+    *,
+    progress: Progress = silent,
+) -> sp.csr_matrix:
+    """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. Entries under `prune` are dropped.
+
+    X: float32 CSR (N, F) with unit rows; shortlist: int32 (N, k) padded with L; label_text: float32 CSR (L, F).
+    """
+    L, F = Y.shape[1], X.shape[1]
+    problems = label_problems(Y, shortlist)
+    start = (centroids(X, Y, label_text) * np.float32(config.start)).tocsr()
+    room = _room(X, problems, start)
+    blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
+    first = 0
+    while first < L:
+        last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
+        blocks.append(
+            _solve(
+                X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
+                problems.offsets[first : last + 1], problems.documents, problems.signs,
+                room[first : last + 1] - room[first], first, F,
+                np.float32(config.C), config.max_passes, np.float32(config.tolerance), np.float32(config.prune),
+                get_num_threads(),
+            )
+        )  # fmt: skip
+        first = last
+        progress("linear", first, L)
+    counts = np.concatenate([block[0] for block in blocks])
+    matrix = sp.csr_matrix(
+        (
+            np.concatenate([block[2] for block in blocks]),
+            np.concatenate([block[1] for block in blocks]),
+            np.append(0, np.cumsum(counts)),
+        ),
+        shape=(L, F + 1),
+    )
+    matrix.sort_indices()
+    return matrix
+
+
+def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
+    """Return where each label's entries begin in a buffer surely long enough, int64 (L + 1,)."""
+    nonzeros = np.append(0, np.cumsum(np.diff(X.indptr)[problems.documents], dtype=np.int64))
+    most = np.diff(nonzeros[problems.offsets]) + np.diff(start.indptr)
+    return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
+
+
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, F,
+    C, max_passes, tolerance, prune, num_threads,
+):  # fmt: skip
+    """Solve the labels first, first + 1, …; return entries a label, their columns and values one after the other."""
+    num_labels = len(offsets) - 1
+    counts = np.zeros(num_labels, np.int64)
+    columns = np.empty(room[-1], np.int32)
+    values = np.empty(room[-1], np.float32)
+    for thread in prange(num_threads):
+        w = np.zeros(F + 1, np.float32)
+        touched = np.empty(F + 1, np.int32)
+        seen = np.zeros(F + 1, np.bool_)
+        for label in range(thread, num_labels, num_threads):
+            num_touched = 0
+            for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
+                w[s_columns[p]] = s_values[p]
+                seen[s_columns[p]] = True
+                touched[num_touched] = s_columns[p]
+                num_touched += 1
+            own = slice(offsets[label], offsets[label + 1])
+            num_touched = _descend(
+                x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
+                C, max_passes, tolerance, np.int64(first + label),
+            )  # fmt: skip
+            count = 0
+            for t in range(num_touched):
+                column = touched[t]
+                if abs(w[column]) >= prune:
+                    columns[room[label] + count] = column
+                    values[room[label] + count] = w[column]
+                    count += 1
+                w[column] = 0
+                seen[column] = False
+            columns[room[label] + count] = F
+            values[room[label] + count] = w[F]
+            w[F] = 0
+            counts[label] = count + 1
+    total = counts.sum()
+    packed_columns = np.empty(total, np.int32)
+    packed_values = np.empty(total, np.float32)
+    end = 0
+    for label in range(num_labels):
+        for i in range(counts[label]):
+            packed_columns[end] = columns[room[label] + i]
+            packed_values[end] = values[room[label] + i]
+            end += 1
+    return counts, packed_columns, packed_values
+
+
+@njit(cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, documents, signs, w, touched, seen, num_touched, C, max_passes, tolerance, seed,
+):  # fmt: skip
+    """Minimise one label's problem in place of w (F + 1,), whose last entry is the bias; return the touched columns."""
+    num = len(documents)
+    alpha = np.zeros(num, np.float32)
+    diagonal = np.float32(0.5) / C
+    curvature = np.empty(num, np.float32)
+    for j in range(num):
+        square = np.float32(1)
+        for p in range(x_offsets[documents[j]], x_offsets[documents[j] + 1]):
+            square += x_values[p] * x_values[p]
+            if not seen[x_columns[p]]:
+                seen[x_columns[p]] = True
+                touched[num_touched] = x_columns[p]
+                num_touched += 1
+        curvature[j] = square + diagonal
+    bias = len(w) - 1
+    order = np.arange(num)
+    np.random.seed(seed)
+    active = num
+    bar = np.float32(np.inf)
+    for _ in range(max_passes):
+        for j in range(active - 1, 0, -1):
+            other = np.random.randint(0, j + 1)
+            order[j], order[other] = order[other], order[j]
+        largest = np.float32(0)
+        at = 0
+        while at < active:
+            j = order[at]
+            document, sign = documents[j], signs[j]
+            score = w[bias]
+            for p in range(x_offsets[document], x_offsets[document + 1]):
+                score += w[x_columns[p]] * x_values[p]
+            gradient = sign * score - 1 + alpha[j] * diagonal
+            if alpha[j] == 0 and gradient > 0:
+                if gradient > bar:
+                    active -= 1
+                    order[at], order[active] = order[active], order[at]
+                else:
+                    at += 1
+                continue
+            largest = max(largest, abs(gradient))
+            moved = max(alpha[j] - gradient / curvature[j], np.float32(0))
+            delta = (moved - alpha[j]) * sign
+            alpha[j] = moved
+            if delta != 0:
+                for p in range(x_offsets[document], x_offsets[document + 1]):
+                    w[x_columns[p]] += delta * x_values[p]
+                w[bias] += delta
+            at += 1
+        bar = largest
+        if largest < tolerance:
+            if active == num:
+                break
+            active, bar = num, np.float32(np.inf)  # look once more at what was set aside
+    return num_touched
+
+
+def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints) -> Floats:
+    """Return the score of each document's candidates, float32 (N, k); 0 for padding.
+
+    X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`; candidates: int32 (N, k), padded with L.
+    """
+    return _score(  # type: ignore[no-any-return]
+        X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
+        classifiers.shape[1], get_num_threads(),
+    )  # fmt: skip
+
+
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_columns, num_threads
+):
+    N, k = candidates.shape
+    L = len(w_offsets) - 1
+    scores = np.zeros((N, k), np.float32)
+    for thread in prange(num_threads):
+        x = np.zeros(num_columns, np.float32)
+        x[num_columns - 1] = 1
+        for i in range(thread, N, num_threads):
+            for p in range(x_offsets[i], x_offsets[i + 1]):
+                x[x_columns[p]] = x_values[p]
+            for j in range(k):
+                label = candidates[i, j]
+                if label < L:
+                    score = np.float32(0)
+                    for p in range(w_offsets[label], w_offsets[label + 1]):
+                        score += w_values[p] * x[w_columns[p]]
+                    scores[i, j] = score
+            for p in range(x_offsets[i], x_offsets[i + 1]):
+                x[x_columns[p]] = 0
+    return scores

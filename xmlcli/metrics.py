@@ -1,0 +1,286 @@
+"""Ranking metrics of extreme classification, as the field's evaluation scripts compute them.
+
+Every function takes `top`: int32/int64 (n, k), row i the ids of document i's best labels, best first, rows with
+fewer than k labels padded at the end with the id L; and `Y`: CSR (n, L), its stored non-zeros the true labels.
+
+* P@k: hits among the first k, divided by k even where a row has fewer labels or predictions.
+* nDCG@k: discounted hits over the discount of min(k, |y|) hits.
+* PSP@k, PSnDCG@k: the same with each hit weighted by the label's inverse propensity, divided by what the ideal
+  ranking would get; a *ratio of means* over the documents, not a mean of ratios.
+* R@k: hits among the first k over |y|.
+
+A document without labels contributes 0 and counts in the mean. Sources: Jain, Prabhu and Varma 2016 for the
+propensities (section 4) and propensity-scored losses; the pyxclib package for the exact conventions.
+Ties, left open there, are decided here: higher score first, then the smaller label id (`top_k`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from xmlcli.errors import UsageError
+
+Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+METRIC_NAMES = ("P", "nDCG", "PSP", "PSnDCG", "R")
+_SORT_CELLS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric at one cut-off; prints as the field spells it, `PSP@5`."""
+
+    name: str
+    k: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.k}"
+
+
+DEFAULT_METRICS = tuple(Metric(name, k) for name in METRIC_NAMES for k in (1, 3, 5))
+
+
+def parse_metric(text: str) -> Metric:
+    """Read `psp@5`, in any case.
+
+    Raises:
+        UsageError: the name is not known or k is not a positive integer.
+    """
+    name, _, cut = text.strip().partition("@")
+    known = {known.lower(): known for known in METRIC_NAMES}
+    if name.lower() in known and cut.isascii() and cut.isdigit() and int(cut) > 0:
+        return Metric(known[name.lower()], int(cut))
+    raise UsageError(
+        f"unknown metric {text!r}",
+        expected=f"NAME@K, NAME one of {', '.join(METRIC_NAMES)} in any case, K a positive integer; such as psp@5",
+    )
+
+
+def inverse_propensity(Y_train: sp.csr_matrix, a: float, b: float) -> npt.NDArray[np.float32]:
+    """Inverse propensity of every label (Jain et al. 2016, eq. 3): w = 1 + C (n + b)^-a, C = (ln N - 1)(b + 1)^a.
+
+    Args:
+        Y_train: CSR (N, L), all training rows, those without labels included.
+        a, b: constants of the dataset.
+
+    Returns:
+        float32 (L,), decreasing in the label's training frequency; ln N for a label seen once.
+
+    Raises:
+        ValueError: no training row.
+    """
+    num_documents = Y_train.shape[0]
+    if num_documents < 1:
+        raise ValueError("inverse propensities need at least one training row")
+    frequency = _positives(Y_train).getnnz(axis=0).astype(np.float64)
+    scale = (np.log(num_documents) - 1.0) * (b + 1.0) ** a
+    return np.asarray(1.0 + scale * (frequency + b) ** -a, dtype=np.float32)
+
+
+def evaluate_top_k(
+    top: Ids,
+    Y: sp.csr_matrix,
+    inverse_propensity: Floats,
+    metrics: Iterable[Metric] = DEFAULT_METRICS,
+) -> dict[str, float]:
+    """Every metric asked for, in percent, keyed as it prints.
+
+    Args:
+        top: int (n, k), padded with L; ids of a row differ.
+        Y: CSR (n, L) true labels.
+        inverse_propensity: float (L,).
+        metrics: cut-offs up to k.
+
+    Raises:
+        ValueError: shapes disagree, an id is outside 0..L, a row repeats a label, or a cut-off exceeds k.
+    """
+    wanted = list(metrics)
+    depth = max((metric.k for metric in wanted), default=0)
+    _check(top, Y, inverse_propensity, depth)
+    truth = _positives(Y)
+    weights = np.append(inverse_propensity.astype(np.float64), 0.0)  # (L + 1,), the padding id weighs nothing
+    hits = hit_matrix(top[:, :depth], truth)
+    ideal = _ideal_gains(truth, weights, depth) if any(m.name.startswith("PS") for m in wanted) else hits
+    weighted = hits * weights[top[:, :depth]]
+    num_true = np.diff(truth.indptr)
+    return {str(m): 100.0 * _value(m, hits, weighted, ideal, num_true) for m in wanted}
+
+
+def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.float64]:
+    """float64 (n, k): 1 where `top` names a true label of its row. `Y` has sorted indices and no stored zero."""
+    num_rows, num_labels = Y.shape
+    width = num_labels + 1
+    rows = np.repeat(np.arange(num_rows, dtype=np.int64), np.diff(Y.indptr))
+    true_keys = rows * width + Y.indices
+    keys = (np.arange(num_rows, dtype=np.int64)[:, None] * width + top).ravel()
+    return _contained(keys, true_keys).reshape(top.shape).astype(np.float64)
+
+
+def top_k(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int32]:
+    """The k best stored entries of every row, by score descending, then label id ascending.
+
+    Args:
+        scores: CSR (n, L); a stored 0 or negative value is a candidate, an absent entry never is.
+        k: labels to return, may exceed L.
+
+    Returns:
+        int32 (n, k), padded with L.
+
+    Raises:
+        ValueError: a score is NaN or k is not positive.
+    """
+    if k < 1:
+        raise ValueError(f"k must be positive, found {k}")
+    if np.isnan(scores.data).any():
+        raise ValueError("scores hold NaN")
+    if not scores.has_canonical_format:
+        scores = scores.copy()
+        scores.sum_duplicates()
+    num_rows, num_labels = scores.shape
+    top = np.full((num_rows, k), num_labels, dtype=np.int32)
+    lengths = np.diff(scores.indptr)
+    order = np.argsort(lengths, kind="stable")  # rows of like length share a block, so little of it is padding
+    start = 0
+    while start < num_rows:
+        stop = _block_end(lengths[order], start)
+        rows = order[start:stop]
+        top[rows] = _top_k_block(scores, rows, k)
+        start = stop
+    return top
+
+
+def drop_filtered(top: Ids, pairs: Ids, num_labels: int) -> Ids:
+    """Remove the (document, label) pairs of a filter file from a ranking.
+
+    Later labels of the row move up, nothing is fetched to fill the gap: the row ends in padding, as when the pair
+    had never been among the k retrieved.
+
+    Args:
+        top: int (n, k), padded with `num_labels`.
+        pairs: int (m, 2), row and label.
+
+    Returns:
+        A new array of the shape and dtype of `top`.
+    """
+    width = num_labels + 1
+    keys = np.arange(len(top), dtype=np.int64)[:, None] * width + top
+    filtered = np.unique(pairs[:, 0].astype(np.int64) * width + pairs[:, 1])
+    kept = top.copy()
+    kept[_contained(keys.ravel(), filtered).reshape(top.shape)] = num_labels
+    order = np.argsort(kept == num_labels, axis=1, kind="stable")
+    kept[:] = np.take_along_axis(kept, order, axis=1)
+    return kept
+
+
+def _value(
+    metric: Metric,
+    hits: npt.NDArray[np.float64],
+    weighted: npt.NDArray[np.float64],
+    ideal: npt.NDArray[np.float64],
+    num_true: npt.NDArray[np.int32],
+) -> float:
+    """One metric as a fraction, from the (n, depth) gains of the ranking and of the ideal ranking."""
+    k, num_rows = metric.k, len(hits)
+    if num_rows == 0:
+        return 0.0
+    if metric.name == "P":
+        return float(hits[:, :k].sum()) / (k * num_rows)
+    if metric.name == "R":
+        return float((hits[:, :k].sum(axis=1) / np.maximum(num_true, 1)).mean())
+    if metric.name == "nDCG":
+        return float(_discounted(hits, num_true, k).mean())
+    if metric.name == "PSP":
+        return _ratio(float(weighted[:, :k].sum()), float(ideal[:, :k].sum()))
+    return _ratio(float(_discounted(weighted, num_true, k).sum()), float(_discounted(ideal, num_true, k).sum()))
+
+
+def _discounted(gains: npt.NDArray[np.float64], num_true: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.float64]:
+    """float64 (n,): sum of gain/log2(rank + 1) over the first k, divided by that sum for min(k, |y|) gains of 1."""
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    best = np.cumsum(discount)[np.clip(num_true, 1, k) - 1]
+    scaled: npt.NDArray[np.float64] = gains[:, :k] @ discount / best
+    return scaled
+
+
+def _ideal_gains(Y: sp.csr_matrix, weights: npt.NDArray[np.float64], depth: int) -> npt.NDArray[np.float64]:
+    """float64 (n, depth): the weights of each row's true labels, largest first, then 0."""
+    rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
+    gains = weights[Y.indices]
+    order = np.lexsort((-gains, rows))
+    rank = np.arange(len(order)) - Y.indptr[rows]
+    near = rank < depth
+    ideal = np.zeros((Y.shape[0], depth))
+    ideal[rows[near], rank[near]] = gains[order][near]
+    return ideal
+
+
+def _top_k_block(scores: sp.csr_matrix, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int32]:
+    """`top_k` of the rows named, int32 (len(rows), k), by a stable sort of a padded rectangle."""
+    num_labels = scores.shape[1]
+    starts, lengths = scores.indptr[rows], np.diff(scores.indptr)[rows]
+    width = int(lengths.max(initial=0))
+    top = np.full((len(rows), k), num_labels, dtype=np.int32)
+    if width == 0:
+        return top
+    columns = np.arange(width)
+    present = columns < lengths[:, None]
+    cells = np.where(present, starts[:, None].astype(np.int64) + columns, 0)
+    # A padding cell stands behind every stored one, even one of score -inf, because the sort is stable.
+    keys = np.where(present, -scores.data[cells].astype(np.float64), np.inf)
+    order = np.argsort(keys, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(np.where(present, scores.indices[cells], num_labels), order, axis=1)
+    top[:, : best.shape[1]] = best
+    return top
+
+
+def _block_end(lengths: npt.NDArray[np.int32], start: int) -> int:
+    """End of the block of ascending `lengths` from `start` whose padded rectangle stays within `_SORT_CELLS`."""
+    most = start + _SORT_CELLS // max(int(lengths[start]), 1)
+    stop = min(len(lengths), max(most, start + 1))
+    while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _SORT_CELLS:
+        stop = start + (stop - start) // 2
+    return max(stop, start + 1)
+
+
+def _contained(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which keys occur in an ascending array."""
+    if len(ascending) == 0:
+        return np.zeros(len(keys), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    found: npt.NDArray[np.bool_] = ascending[place] == keys
+    return found
+
+
+def _positives(Y: sp.csr_matrix) -> sp.csr_matrix:
+    """`Y` with sorted indices, no duplicate and no stored zero; the same object where it is so already."""
+    if Y.has_canonical_format and np.all(Y.data):
+        return Y
+    clean = sp.csr_matrix(Y, copy=True)
+    clean.sum_duplicates()
+    clean.eliminate_zeros()
+    return clean
+
+
+def _ratio(part: float, whole: float) -> float:
+    """part / whole, 0 where there is nothing to get."""
+    return part / whole if whole > 0.0 else 0.0
+
+
+def _check(top: Ids, Y: sp.csr_matrix, inverse_propensity: Floats, depth: int) -> None:
+    """Raise ValueError where the arguments of `evaluate_top_k` disagree."""
+    num_rows, num_labels = Y.shape
+    if top.ndim != 2 or len(top) != num_rows or inverse_propensity.shape != (num_labels,):
+        raise ValueError(f"top {top.shape} and propensities {inverse_propensity.shape} do not fit Y {Y.shape}")
+    if depth > top.shape[1]:
+        raise ValueError(f"a metric at k={depth} needs as many labels a document, found {top.shape[1]}")
+    if top.size and (int(top.min()) < 0 or int(top.max()) > num_labels):
+        raise ValueError(f"label ids must lie in 0..{num_labels}, found {top.min()}..{top.max()}")
+    ranked = np.sort(top, axis=1)
+    if ((ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] < num_labels)).any():
+        raise ValueError("a row of the ranking names a label twice")

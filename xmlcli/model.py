@@ -1,0 +1,127 @@
+"""What phase 3 trains: the encoder, a linear classifier for each label, and the state of their optimisers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from xmlcli.config import ModelConfig
+from xmlcli.encoder import Encoder
+from xmlcli.optimisers import row_optimiser
+
+
+class Classifiers:
+    """One weight vector and one bias for each label; a label's logit is `w_l · f(x) + b_l`.
+
+    Attributes:
+        weight: float32 (L, D).
+        bias: float32 (L, 1).
+    """
+
+    def __init__(self, num_labels: int, dim: int) -> None:
+        self.weight = torch.zeros(num_labels, dim)
+        self.bias = torch.zeros(num_labels, 1)
+
+    def start_random(self, seed: int) -> None:
+        """Draw weights and biases from U(-1/sqrt(D), 1/sqrt(D)), torch's start of a linear layer, as the authors do."""
+        generator = torch.Generator().manual_seed(seed)
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        self.weight.uniform_(-bound, bound, generator=generator)
+        self.bias.uniform_(-bound, bound, generator=generator)
+
+    def start_at_embeddings(
+        self, Z: torch.Tensor, frequencies: torch.Tensor, *, num_documents: int, mean_norm: float, scale: float
+    ) -> None:
+        """Start at the label embeddings: a logit is `scale` times the cosine (about) plus the log of the label's odds.
+
+        Z: float32 (L, D) of unit length; frequencies: float32 (L,); `mean_norm` is the documents' mean length. With a
+        bias of the order of 0 the thousands of negatives would drown the few positives in the first steps.
+        """
+        self.weight = Z * (scale / mean_norm)
+        self.bias = ((frequencies + 0.5) / num_documents).log().clamp(max=-1.0)[:, None]
+
+
+class Model:
+    """Encoder, classifiers and optimisers, moved and saved together."""
+
+    def __init__(self, encoder: Encoder, classifiers: Classifiers, optimiser: str, *, device: str = "cpu") -> None:
+        self.encoder = encoder.to(device)
+        self.classifiers = classifiers
+        classifiers.weight = classifiers.weight.to(device)
+        classifiers.bias = classifiers.bias.to(device)
+        self.tokens_optimiser = row_optimiser(optimiser, encoder.tokens.data)
+        self.weight_optimiser = row_optimiser(optimiser, classifiers.weight)
+        self.bias_optimiser = row_optimiser(optimiser, classifiers.bias)
+        self.residual_optimiser = (
+            None if encoder.residual is None else torch.optim.Adam(encoder.residual.parameters(), lr=1.0)
+        )
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the weights that prediction needs, on the CPU."""
+        encoder = {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
+        classifiers = {"classifiers.weight": self.classifiers.weight, "classifiers.bias": self.classifiers.bias}
+        return {name: tensor.detach().cpu() for name, tensor in (encoder | classifiers).items()}
+
+    def optimiser_tensors(self) -> dict[str, torch.Tensor]:
+        """Return the optimisers' state, on the CPU."""
+        found = {f"{name}.{key}": tensor for name, rows in self._rows() for key, tensor in rows.state().items()}
+        if self.residual_optimiser is not None:
+            for i, state in self.residual_optimiser.state_dict()["state"].items():
+                found |= {f"residual.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
+        return {name: tensor.detach().cpu() for name, tensor in found.items()}
+
+    def load(self, tensors: Mapping[str, torch.Tensor], optimiser_tensors: Mapping[str, torch.Tensor] | None) -> None:
+        """Take over what `tensors` and `optimiser_tensors` returned; without the latter the optimisers start anew."""
+        prefix = "encoder."
+        self.encoder.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
+        self.classifiers.weight.copy_(tensors["classifiers.weight"])
+        self.classifiers.bias.copy_(tensors["classifiers.bias"])
+        if optimiser_tensors is None:
+            return
+        for name, rows in self._rows():
+            for key, tensor in rows.state().items():
+                tensor.copy_(optimiser_tensors[f"{name}.{key}"])
+        if self.residual_optimiser is not None:
+            states: dict[int, dict[str, torch.Tensor]] = {}
+            for name, tensor in optimiser_tensors.items():
+                owner, _, rest = name.partition(".")
+                if owner == "residual":
+                    i, _, key = rest.partition(".")
+                    states.setdefault(int(i), {})[key] = tensor
+            self.residual_optimiser.load_state_dict({**self.residual_optimiser.state_dict(), "state": states})
+
+    def _rows(self):  # type: ignore[no-untyped-def]
+        return (
+            ("tokens", self.tokens_optimiser),
+            ("weight", self.weight_optimiser),
+            ("bias", self.bias_optimiser),
+        )
+
+
+def empty_model(
+    num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu"
+) -> Model:
+    """Make a model of the right shapes, to be filled by `Model.load`."""
+    return Model(Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim), optimiser, device=device)
+
+
+def load_predictor(tensors: Mapping[str, torch.Tensor], encoder: ModelConfig, *, device: str = "cpu") -> tuple[
+    Encoder, Classifiers
+]:  # fmt: skip
+    """Make encoder and classifiers from `Model.tensors`, for encoding and prediction alone."""
+    num_tokens = tensors["encoder.tokens"].shape[0]
+    found = Encoder(num_tokens, encoder, seed=0)
+    found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
+    classifiers = Classifiers(*tensors["classifiers.weight"].shape)
+    classifiers.weight = tensors["classifiers.weight"].to(device)
+    classifiers.bias = tensors["classifiers.bias"].to(device)
+    return found.to(device).eval(), classifiers
+
+
+def label_frequencies(Y: object) -> torch.Tensor:
+    """Return the number of documents of each label, float32 (L,), of a CSR matrix Y (N, L)."""
+    counts: np.ndarray = Y.getnnz(axis=0)  # type: ignore[attr-defined,type-arg]
+    return torch.from_numpy(counts.astype(np.float32))

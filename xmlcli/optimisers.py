@@ -1,0 +1,70 @@
+"""Optimisers of large tables that touch only the rows of a batch."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+
+class RowOptimiser(Protocol):
+    """Updates some rows of one table and keeps its state beside it."""
+
+    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+        """Move `rows` int64 (U,), each named once, against `grad` float32 (U, D)."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the state's tensors, the ones in use and no copies."""
+
+
+class RowAdagrad:
+    """Adagrad with one step size a row (Duchi et al. 2011, with the mean square of a row in place of each entry's).
+
+    A row that was only ever a negative has tiny gradients; one step size a row keeps them tiny, where Adam's step size an
+    entry would blow them up.
+    """
+
+    def __init__(self, table: torch.Tensor, *, initial: float = 1e-6) -> None:
+        self.table = table
+        self.sums = torch.full((table.shape[0], 1), initial, device=table.device)
+
+    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+        """See `RowOptimiser.step`."""
+        sums = self.sums[rows] + grad.square().mean(dim=1, keepdim=True)
+        self.sums[rows] = sums
+        self.table[rows] = torch.addcmul(self.table[rows], grad, sums.rsqrt(), value=-learning_rate)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `RowOptimiser.state`."""
+        return {"sums": self.sums}
+
+
+class RowAdam:
+    """Adam on the rows of the batch, the moments of other rows left as they are (torch's SparseAdam)."""
+
+    def __init__(self, table: torch.Tensor, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        self.table = table
+        self.betas = betas
+        self.eps = eps
+        self.first = torch.zeros_like(table)
+        self.second = torch.zeros_like(table)
+        self.steps = torch.zeros(1, dtype=torch.int64)
+
+    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+        """See `RowOptimiser.step`."""
+        self.steps += 1
+        t = int(self.steps)
+        first = torch.lerp(self.first[rows], grad, 1 - self.betas[0])
+        second = torch.lerp(self.second[rows], grad.square(), 1 - self.betas[1])
+        self.first[rows], self.second[rows] = first, second
+        rate = learning_rate * (1 - self.betas[1] ** t) ** 0.5 / (1 - self.betas[0] ** t)
+        self.table[rows] = self.table[rows] - rate * first / (second.sqrt() + self.eps)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """See `RowOptimiser.state`."""
+        return {"first": self.first, "second": self.second, "steps": self.steps}
+
+
+def row_optimiser(name: str, table: torch.Tensor) -> RowOptimiser:
+    """Make the optimiser called `adagrad` or `adam` for a table."""
+    return RowAdagrad(table) if name == "adagrad" else RowAdam(table)

@@ -1,0 +1,244 @@
+"""Running a plan: skip what is current, make the rest, and write down what made it.
+
+A call is current when its output is complete and `runs/<run>/<call>.json` holds the identity that the call would have
+now: the stage's VERSION, the parameters it depends on, the manifest hashes of its inputs and, for prepare, the hashes
+of the raw files. Time, host and versions are written beside the identity and never compared.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from xmlcli import __version__, artifacts, files
+from xmlcli.artifacts import identity as artifact_identity
+from xmlcli.calls import Call
+from xmlcli.config import Config
+from xmlcli.device import resolve_device
+from xmlcli.errors import DatasetError, XmlcliError
+from xmlcli.plan import makers
+from xmlcli.progress import Progress, silent
+from xmlcli.registry import Registry, find_stage
+from xmlcli.stages.job import Job
+from xmlcli.workspace import Workspace, lock
+
+Identity = dict[str, Any]
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "nmslib")
+
+
+def _ignore(call: Call, what: str | float) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all calls of one run share. `overrides` only go on record: the config holds them already."""
+
+    workspace: Workspace
+    config: Config
+    device: str = "auto"
+    overrides: dict[str, Any] = field(default_factory=dict)
+    progress: Progress = silent
+    registry: Registry = find_stage
+    on_skip: Callable[[Call, str], None] = _ignore
+    on_start: Callable[[Call, str], None] = _ignore
+    on_done: Callable[[Call, float], None] = _ignore
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a call would run, and why."""
+
+    call: Call
+    current: bool
+    reason: str
+
+
+def status(session: Session, calls: Sequence[Call]) -> list[Status]:
+    """Return for each call of a plan whether it would run now; nothing is written."""
+    stale: dict[object, Call] = {}
+    result = []
+    for call in calls:
+        waiting = [stale[ref] for ref in call.inputs.values() if ref in stale]
+        reason = f"{waiting[-1].name} runs first" if waiting else why_not_current(session, call)
+        if reason:
+            stale[call.output] = call
+        result.append(Status(call, reason is None, reason or "current"))
+    return result
+
+
+def why_not_current(session: Session, call: Call) -> str | None:
+    """Return the reason why the call has to run, None where its output is current."""
+    workspace = session.workspace
+    output = artifact_identity(workspace.artifact(call.output))
+    if output is None:
+        return "no output yet"
+    record = files.read_json(workspace.record(call.name))
+    if not isinstance(record, dict) or not isinstance(record.get("identity"), dict):
+        return "nothing says what made the output"
+    if record.get("output") != output:
+        return "the output is not the one on record"
+    try:
+        artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
+    except XmlcliError:
+        return "the output is damaged"
+    return _difference(record["identity"], _identity(session, call, recorded=record["identity"]))
+
+
+def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
+    """Make every call of `calls` that is not current, in order; `plan` is the whole plan they are of.
+
+    Holds the run's lock throughout. Raises LockedError where another process holds it, and whatever a stage raises;
+    what was finished until then stays, and the next `run` goes on from there.
+    """
+    with lock(session.workspace):
+        for call in calls:
+            reason = why_not_current(session, call)
+            if reason is None:
+                session.on_skip(call, "current")
+            else:
+                session.on_start(call, reason)
+                session.on_done(call, _make(session, call, plan))
+            publish(session.workspace, call)
+        if any(call.stage == "train-clf" for call in calls):
+            _write_run(session, plan[0])
+
+
+def publish(workspace: Workspace, call: Call) -> None:
+    """Write the metrics file of an evaluation where it is absent or differs from the artifact's."""
+    if call.stage != "evaluate" or call.cycle is None:
+        return
+    source, target = workspace.artifact(call.output) / "metrics.json", workspace.metrics(call.cycle)
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        with files.atomic_file(target) as path:
+            path.write_bytes(source.read_bytes())
+
+
+def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
+    """Run one call, write its record, and return the seconds it took."""
+    workspace = session.workspace
+    made_by = makers(list(plan))
+    job = Job(
+        call=call,
+        workspace=workspace,
+        config=session.config,
+        device=resolve_device(session.device),
+        progress=session.progress,
+        makers={kind: made_by[ref].command for kind, ref in call.inputs.items() if ref in made_by},
+    )
+    for kind in call.inputs:
+        job.read(kind)
+    identity = _identity(session, call)
+    _open_scratch(job, identity)
+    started = time.perf_counter()
+    session.registry(call.stage).load()(job)
+    seconds = time.perf_counter() - started
+    output = artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
+    record = {
+        "call": call.name,
+        "identity": identity,
+        "output": output.identity,
+        "provenance": _provenance(session, job, seconds),
+    }
+    files.write_json(workspace.record(call.name), record)
+    shutil.rmtree(job.scratch)
+    return seconds
+
+
+def _open_scratch(job: Job, identity: Identity) -> None:
+    """Make the folder for checkpoints, emptied of those of another identity."""
+    path = job.scratch / "identity.json"
+    if files.read_json(path) != identity:
+        shutil.rmtree(job.scratch, ignore_errors=True)
+        files.write_json(path, identity)
+
+
+def _identity(session: Session, call: Call, recorded: Identity | None = None) -> Identity:
+    """Return what the call's output follows from.
+
+    Where the raw dataset is not on this machine, the sources on record are taken as still true.
+    """
+    stage = session.registry(call.stage)
+    identity: Identity = {
+        "stage": call.stage,
+        "VERSION": stage.version,
+        "parameters": session.config.parameters(stage.sections),
+        "inputs": {
+            kind: artifact_identity(session.workspace.artifact(ref)) for kind, ref in sorted(call.inputs.items())
+        },
+    }
+    if stage.sources is not None:
+        try:
+            identity["sources"] = stage.sources()(Job(call, session.workspace, session.config))
+        except DatasetError:
+            if recorded is None:
+                raise
+            identity["sources"] = recorded.get("sources")
+    return identity
+
+
+def _difference(old: Identity, new: Identity) -> str | None:
+    """Say in a few words what differs between two identities."""
+    if old == new:
+        return None
+    if old.get("VERSION") != new["VERSION"]:
+        return f"{new['stage']} is at VERSION {new['VERSION']}, was {old.get('VERSION')}"
+    for part, noun in (("inputs", "input"), ("sources", "raw file"), ("parameters", "parameter")):
+        before, now = _flat(old.get(part)), _flat(new.get(part))
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed and part == "parameters":
+            return ", ".join(f"{key} is {now.get(key)}, was {before.get(key)}" for key in changed)
+        if changed:
+            return f"{noun} {', '.join(changed)} changed"
+    return "another identity"
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
+    """Return nested dictionaries as {"outer.inner": value}."""
+    if not isinstance(value, dict):
+        return {prefix.rstrip("."): value}
+    return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{prefix}{key}.").items()}
+
+
+def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]:
+    """Return what making the output took: of the last attempt where earlier ones were stopped."""
+    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": max(usage) * unit,
+        "notes": job.notes,
+        "overrides": session.overrides,
+        "device": job.device,
+        "host": platform.node(),
+        "cpus": os.cpu_count(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "xmlcli": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+    }
+
+
+def _write_run(session: Session, call: Call) -> None:
+    """Note which dataset, profile and overrides the run's folder stands for, and when it was last trained."""
+    files.write_json(
+        session.workspace.record("run"),
+        {
+            "dataset": call.run.dataset,
+            "profile": call.run.profile,
+            "overrides": session.overrides,
+            "cycles": session.config.cycles,
+            "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+        },
+    )

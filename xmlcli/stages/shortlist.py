@@ -1,0 +1,39 @@
+"""Stage shortlist, phase 2: the nearest label embeddings of every training document."""
+
+from __future__ import annotations
+
+from xmlcli.encoder import encode, unit
+from xmlcli.model import label_frequencies
+from xmlcli.neighbours import make_index, recall, shortlist_size
+from xmlcli.stages.inputs import predictor
+from xmlcli.stages.job import Job
+
+VERSION = 1
+SECTIONS = ("model", "shortlist")
+
+
+def run(job: Job) -> None:
+    """Search the label embeddings and write the artifact `shortlist`.
+
+    The report holds the shortlists' recall of true labels, a share: on training documents, which helped to make the
+    embeddings, and on validation documents, which did not.
+    """
+    config, prepared, labels = job.config.shortlist, job.read("prepared"), job.read("labels")
+    encoder, _ = predictor(job)
+    X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
+    frequencies = label_frequencies(Y).numpy()
+    index = make_index(labels.array("Z.npy"), labels.array("known.npy"), frequencies, config, device=job.device)
+    size = shortlist_size(*Y.shape, config)
+    indices, scores = index.search(unit(encode(encoder, X)), size, progress=job.progress)
+    X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
+    found, _ = index.search(unit(encode(encoder, X_validation)), size)
+    report = {
+        "size": size,
+        "recall": round(recall(found, Y_validation), 6),
+        "recall_at_20": round(recall(found[:, :20], Y_validation), 6),
+        "recall_on_train": round(recall(indices, Y), 6),
+    }
+    with job.write() as out:
+        out.array("indices.npy", indices)
+        out.array("scores.npy", scores)
+        out.json("report.json", report)
