@@ -54,7 +54,7 @@ def write_clf(job: Job, value: float) -> None:
 
 def init_clf(job: Job) -> None:
     job.read("prepared")
-    write_clf(job, float(job.config.encoder.dim))
+    write_clf(job, float(job.config.model.dim))
 
 
 def embed_labels(job: Job) -> None:
@@ -63,6 +63,7 @@ def embed_labels(job: Job) -> None:
         value += float(job.read("labels").array("Z.npy")[0, 0])
     with job.write() as out:
         out.array("Z.npy", np.full((L, D), value + job.config.proxy.epochs, dtype=np.float32))
+        out.array("known.npy", np.ones(L, dtype=np.bool_))
         out.tensors("proxy.safetensors", {"g": torch.zeros(2)})
         out.json("report.json", {"recall": 0.5})
 
@@ -98,7 +99,7 @@ def stage(run: Callable[[Job], None], *sections: str, version: int = 1) -> Stage
 
 FAKES = {
     "prepare": Stage(1, ("seed", "prepare"), lambda: prepare, lambda: lambda job: {"raw": "1"}),
-    "init-clf": stage(init_clf, "seed", "encoder"),
+    "init-clf": stage(init_clf, "seed", "model"),
     "embed-labels": stage(embed_labels, "seed", "proxy"),
     "shortlist": stage(shortlist, "seed", "shortlist"),
     "train-clf": stage(train_clf, "seed", "clf"),

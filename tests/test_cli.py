@@ -225,7 +225,7 @@ def test_interrupting_is_one_line_and_exit_code_130(
     def interrupted(job: Job) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    fakes = FAKES | {"init-clf": stage(interrupted, "seed", "encoder")}
+    fakes = FAKES | {"init-clf": stage(interrupted, "seed", "model")}
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(pipeline, "Session", partial(pipeline.Session, registry=fakes.__getitem__))
     assert main(monkeypatch, "train", "--dataset", "demo", "--root", str(tmp_path), "--device", "cpu") == 130

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from xmlcli.datasets.find import LF_RAW, XMC_TEXT, data_folders, locate
+from xmlcli.datasets.find import data_folders, locate
+from xmlcli.datasets.layouts import LF_RAW, XMC_TEXT
 from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.registry import KNOWN_DATASETS, find_known, simplified
 from xmlcli.errors import DatasetError

@@ -57,7 +57,7 @@ def test_a_parameter_of_phase_3_makes_phase_3_onward_again(tmp_path: Path) -> No
     changed = make_config(cycles=1, clf__epochs=9)
     session = make_session(tmp_path, changed)
     assert reasons(session) == {
-        "train-clf-1": "clf.epochs is 9, was 2",
+        "train-clf-1": f"clf.epochs is 9, was {make_config().clf.epochs}",
         "embed-labels-2": "train-clf-1 runs first",
         "evaluate-1": "embed-labels-2 runs first",
     }

@@ -24,7 +24,7 @@ def test_constants_read_from_the_source_are_the_modules(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_parts_of_the_configuration(stage: str) -> None:
-    assert set(find_stage(stage).sections) <= {f.name for f in fields(Config)} - {"cycles", "final_refresh"}
+    assert set(find_stage(stage).sections) <= {f.name for f in fields(Config)} - {"final_refresh"}
 
 
 def test_finding_stages_imports_none_of_them() -> None:

@@ -60,7 +60,12 @@ def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call)
     assert (report["dataset"], report["cycle"], report["predict_ms_per_document"]) == ("demo", 2, 0.25)
     assert report["oracle"] == {"P@1": 90.0}
     folder = workspace.root / "artifacts" / "demo"
-    needed = ("cycle2/clf/model.safetensors", "cycle3/labels/Z.npy", "cycle2/evaluation/calibration.json")
+    needed = (
+        "cycle2/clf/model.safetensors",
+        "cycle3/labels/Z.npy",
+        "cycle3/labels/known.npy",
+        "cycle2/evaluation/calibration.json",
+    )
     assert report["model_bytes"] == sum((folder / name).stat().st_size for name in needed)
 
 

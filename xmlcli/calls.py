@@ -29,9 +29,11 @@ class RunId:
 
     @property
     def dataset_name(self) -> str:
-        """The dataset's name in small letters; of a path, its last folder's."""
-        is_path = os.sep in self.dataset or self.dataset in (".", "..", "~")
-        return (Path(self.dataset).expanduser().resolve().name if is_path else self.dataset).lower()
+        """The dataset's name in small letters; of a path, its last folder's, or its file's without suffixes."""
+        if os.sep not in self.dataset and self.dataset not in (".", "..", "~"):
+            return self.dataset.lower()
+        path = Path(self.dataset).expanduser().resolve()
+        return (path.name.split(".")[0] or path.name if path.is_file() else path.name).lower()
 
     @property
     def options(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from xmlcli.errors import ConfigError
-from xmlcli.settings import OneOf, OnlyWith, Range, build, without_effect
+from xmlcli.settings import NotEmpty, OneOf, OnlyWith, Range, build, without_effect
 
 Count = Annotated[int, Range(1)]
 Share = Annotated[float, Range(0.0, 1.0)]
@@ -25,6 +25,12 @@ class PrepareConfig:
 
     max_documents: Count | None
     """Read only so many training documents, the first ones of the file; null reads all."""
+    text_column: str
+    """Tables only (CSV, JSONL, Parquet): the column with the text; several, joined, if separated by commas."""
+    labels_column: str
+    """Tables only: the column with the labels."""
+    label_separator: Annotated[str, NotEmpty()]
+    """Tables only: what separates the labels of a document where they are no list."""
     validation_fraction: Annotated[float, Range(0.0, 0.5)]
     """Share of the training documents set aside for validation."""
     validation_documents: Annotated[int, Range(0)]
@@ -48,7 +54,7 @@ class ModelConfig:
     dim: Annotated[int, Range(2, 8192)]
     """Embedding width D."""
     start: Annotated[str, OneOf("projection", "random")]
-    """projection: nearly orthogonal token vectors, classifiers at the label embeddings; random: as the authors start."""
+    """projection: nearly orthogonal token vectors, classifiers at the label embeddings; random: the authors' start."""
     token_norm: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "projection")]
     """Length of a token vector."""
     classifier_scale: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "projection")]
@@ -132,13 +138,13 @@ class ClfConfig:
     halve_after: Annotated[int, Range(1), OnlyWith("schedule", "halving")]
     """Epochs until the rate is first halved."""
     negatives: Annotated[str, OneOf("batch", "document")]
-    """batch: every label that the batch's shortlists name is a negative of all its documents; document: only of its own."""
+    """batch: every label the batch's shortlists name is a negative of all its documents; document: only of its own."""
     hard_negatives: Annotated[int, Range(0), OnlyWith("negatives", "batch")]
     """Nearest shortlisted labels of each document that join the batch's labels."""
     random_negatives: Annotated[int, Range(0)]
     """Labels drawn at random that join the batch's labels."""
     max_positives: Count | None
-    """Draw so many of a document's labels each time and let the others be negatives, as the authors do; null keeps all."""
+    """Draw so many of a document's labels each time, the others may be negatives, as the authors do; null keeps all."""
     checkpoint_seconds: Annotated[float, Range(0.0)]
     """Save the state for resuming when so much time has passed."""
 

@@ -1,11 +1,13 @@
 """The document encoder f(x): a weighted sum of token vectors, an activation, and one residual block.
 
-Method as in the authors' code: f(x) = h + dropout(relu(W h + b)) with h = dropout(act(sum_t x_t E_t)), W divided by its
-spectral norm. Token vectors of a batch are summed outside autograd's graph (`bag`), so that their gradient stays sparse.
+Method as in the authors' code: f(x) = h + dropout(relu(W h + b)) with h = dropout(act(sum_t x_t E_t)), W divided by
+its spectral norm. Token vectors of a batch are summed outside autograd's graph (`bag`), so that their gradient stays
+sparse.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +21,7 @@ from xmlcli.config import ModelConfig
 from xmlcli.progress import Progress, silent
 
 _BLOCK = 4096
-_ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class Residual(nn.Module):
@@ -123,7 +125,8 @@ def token_gradient(X: sp.csr_matrix, grad: torch.Tensor) -> tuple[torch.Tensor, 
         documents = torch.from_numpy(np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))).to(grad.device)
         weights = torch.from_numpy(X.data).to(grad.device)[:, None]
         places = torch.from_numpy(local).to(grad.device)
-        total = torch.zeros(len(rows), grad.shape[1], device=grad.device).index_add_(0, places, weights * grad[documents])
+        total = torch.zeros(len(rows), grad.shape[1], device=grad.device)
+        total.index_add_(0, places, weights * grad[documents])
     return torch.from_numpy(rows.astype(np.int64)).to(grad.device), total
 
 

@@ -28,6 +28,10 @@ class DatasetError(XmlcliError):
     """A dataset is absent, of no known layout, or malformed."""
 
 
+class AbsentDatasetError(DatasetError):
+    """A published collection is known but not on this machine."""
+
+
 class ArtifactError(XmlcliError):
     """An artifact is absent, incomplete or not what was expected."""
 

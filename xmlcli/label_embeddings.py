@@ -1,7 +1,7 @@
 """Phase 1: label embeddings z_l = g(c_l), label centroids passed through a trained proxy map.
 
-c_l is the mean vector of the documents that carry label l. g is affine, shared by all labels, and trained so that g(c_l)
-lies near the documents of l by the robust loss log(1 + |g(c_l) - f(x_i)|^2) over all pairs of document and label
+c_l is the mean vector of the documents that carry label l. g is affine, shared by all labels, and trained so that
+g(c_l) lies near the documents of l by the robust loss log(1 + |g(c_l) - f(x_i)|^2) over all pairs of document and label
 (the authors' code; method notes, section 1). `authors` trains g as two linear layers on raw vectors. The default trains
 one, from the identity, on unit vectors, and leaves the pair's own document out of the centroid: otherwise a label with
 one document would teach g to copy it.

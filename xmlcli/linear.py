@@ -1,4 +1,4 @@
-"""The sparse part of phase 3: a linear classifier on the words themselves for each label, trained on the same shortlists.
+"""The sparse part of phase 3: for each label a linear classifier on the words themselves, on the same shortlists.
 
 Dense vectors generalise, exact words decide; the two together beat either. Label l gets the minimiser of
 
@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK_ENTRIES = 16_000_000
+_NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDA
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, F,
     C, max_passes, tolerance, prune, num_threads,
@@ -168,7 +169,7 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     return counts, packed_columns, packed_values
 
 
-@njit(cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True, nogil=True)
 def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, documents, signs, w, touched, seen, num_touched, C, max_passes, tolerance, seed,
 ):  # fmt: skip
@@ -188,12 +189,12 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
         curvature[j] = square + diagonal
     bias = len(w) - 1
     order = np.arange(num)
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  numba has no Generator in parallel code; this one is the thread's own
     active = num
-    bar = np.float32(np.inf)
+    bar = _NO_BAR
     for _ in range(max_passes):
         for j in range(active - 1, 0, -1):
-            other = np.random.randint(0, j + 1)
+            other = np.random.randint(0, j + 1)  # noqa: NPY002
             order[j], order[other] = order[other], order[j]
         largest = np.float32(0)
         at = 0
@@ -224,31 +225,32 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
         if largest < tolerance:
             if active == num:
                 break
-            active, bar = num, np.float32(np.inf)  # look once more at what was set aside
+            active, bar = num, _NO_BAR  # look once more at what was set aside
     return num_touched
 
 
 def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints) -> Floats:
     """Return the score of each document's candidates, float32 (N, k); 0 for padding.
 
-    X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`; candidates: int32 (N, k), padded with L.
+    X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`, or (L, F) without biases; candidates: int32
+    (N, k), padded with L.
     """
     return _score(  # type: ignore[no-any-return]
         X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
-        classifiers.shape[1], get_num_threads(),
+        X.shape[1], get_num_threads(),
     )  # fmt: skip
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True, nogil=True)
 def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_columns, num_threads
+    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_features, num_threads
 ):
     N, k = candidates.shape
     L = len(w_offsets) - 1
     scores = np.zeros((N, k), np.float32)
     for thread in prange(num_threads):
-        x = np.zeros(num_columns, np.float32)
-        x[num_columns - 1] = 1
+        x = np.zeros(num_features + 1, np.float32)
+        x[num_features] = 1
         for i in range(thread, N, num_threads):
             for p in range(x_offsets[i], x_offsets[i + 1]):
                 x[x_columns[p]] = x_values[p]

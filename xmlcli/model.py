@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from xmlcli.config import ModelConfig
 from xmlcli.encoder import Encoder
-from xmlcli.optimisers import row_optimiser
+from xmlcli.optimisers import RowOptimiser, row_optimiser
 
 
 class Classifiers:
@@ -93,7 +94,7 @@ class Model:
                     states.setdefault(int(i), {})[key] = tensor
             self.residual_optimiser.load_state_dict({**self.residual_optimiser.state_dict(), "state": states})
 
-    def _rows(self):  # type: ignore[no-untyped-def]
+    def _rows(self) -> tuple[tuple[str, RowOptimiser], ...]:
         return (
             ("tokens", self.tokens_optimiser),
             ("weight", self.weight_optimiser),
@@ -101,16 +102,14 @@ class Model:
         )
 
 
-def empty_model(
-    num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu"
-) -> Model:
+def empty_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:
     """Make a model of the right shapes, to be filled by `Model.load`."""
     return Model(Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim), optimiser, device=device)
 
 
-def load_predictor(tensors: Mapping[str, torch.Tensor], encoder: ModelConfig, *, device: str = "cpu") -> tuple[
-    Encoder, Classifiers
-]:  # fmt: skip
+def load_predictor(
+    tensors: Mapping[str, torch.Tensor], encoder: ModelConfig, *, device: str = "cpu"
+) -> tuple[Encoder, Classifiers]:
     """Make encoder and classifiers from `Model.tensors`, for encoding and prediction alone."""
     num_tokens = tensors["encoder.tokens"].shape[0]
     found = Encoder(num_tokens, encoder, seed=0)
@@ -121,7 +120,6 @@ def load_predictor(tensors: Mapping[str, torch.Tensor], encoder: ModelConfig, *,
     return found.to(device).eval(), classifiers
 
 
-def label_frequencies(Y: object) -> torch.Tensor:
-    """Return the number of documents of each label, float32 (L,), of a CSR matrix Y (N, L)."""
-    counts: np.ndarray = Y.getnnz(axis=0)  # type: ignore[attr-defined,type-arg]
-    return torch.from_numpy(counts.astype(np.float32))
+def label_frequencies(Y: sp.csr_matrix) -> torch.Tensor:
+    """Return the number of documents of each label, float32 (L,), of Y (N, L)."""
+    return torch.from_numpy(Y.getnnz(axis=0).astype(np.float32))

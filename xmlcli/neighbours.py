@@ -117,7 +117,7 @@ def _top_k_on_card(
     return candidates.gather(1, order).cpu().numpy(), exact.gather(1, order).cpu().numpy()
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True)
 def _dot(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     total = np.float32(0)
     for d in range(a.shape[0]):
@@ -125,7 +125,7 @@ def _dot(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     return total
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True)
 def _top_k(S, F, Z, prior, k, margin, num_threads):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the k best columns of each row of S (B, L'), ordered by exact score, then by lower column.
 

@@ -20,8 +20,8 @@ class RowOptimiser(Protocol):
 class RowAdagrad:
     """Adagrad with one step size a row (Duchi et al. 2011, with the mean square of a row in place of each entry's).
 
-    A row that was only ever a negative has tiny gradients; one step size a row keeps them tiny, where Adam's step size an
-    entry would blow them up.
+    A row that was only ever a negative has tiny gradients; one step size a row keeps them tiny, where Adam's step size
+    an entry would blow them up.
     """
 
     def __init__(self, table: torch.Tensor, *, initial: float = 1e-6) -> None:

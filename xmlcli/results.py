@@ -12,10 +12,8 @@ from xmlcli.artifacts import Artifact
 from xmlcli.calls import Call, RunId
 from xmlcli.errors import UsageError
 from xmlcli.plan import makers
+from xmlcli.stages.job import PREDICT_NOTE
 from xmlcli.workspace import Workspace
-
-PREDICT_NOTE = "predict_ms_per_document"
-"""The note of the stage evaluate that holds milliseconds a test document, encoding to final ranking."""
 
 
 @dataclass(frozen=True)

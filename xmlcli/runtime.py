@@ -12,7 +12,8 @@ def matrix_dtype(device: str) -> torch.dtype:
     """Return bfloat16 where the device multiplies it in hardware, else float32."""
     if device == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    supported = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    supported = available and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if supported else torch.float32
 
 

@@ -1,9 +1,9 @@
 """Prediction: shortlist, score the shortlisted labels in several ways, combine the scores.
 
 `logistic` combines by logistic regression fitted on the validation documents' shortlists, so that the combined score is
-a log-odds and its sigmoid a probability: beta has one coefficient for each score. `authors` adds the neighbour score to
-the classifier's, each squashed by a sigmoid and divided by the document's largest (method notes, section 5), with one beta
-chosen on validation.
+a log-odds and its sigmoid a probability: beta has one coefficient for each score. `authors` adds the neighbour score
+to the classifier's, each squashed by a sigmoid and divided by the document's largest (method notes, section 5), with
+one beta chosen on validation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from xmlcli.linear import score_linear
-from xmlcli.metrics import Metric, evaluate_top_k
+from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
 from xmlcli.model import Classifiers
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +45,9 @@ class Predictor:
     linear: sp.csr_matrix | None
     label_text: sp.csr_matrix | None
 
-    def scores(self, X: sp.csr_matrix, documents: torch.Tensor, candidates: Ints, neighbour: Floats) -> dict[str, Floats]:
+    def scores(
+        self, X: sp.csr_matrix, documents: torch.Tensor, candidates: Ints, neighbour: Floats
+    ) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
 
         X: float32 CSR (N, F); documents: f(x), float32 (N, D); candidates: int32 (N, k), padded with L; neighbour:
@@ -144,11 +146,11 @@ def choose_beta(
 
 
 def relevance(candidates: Ints, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
-    """Return whether each candidate int32 (N, k) is a label of its document in Y (N, L); False for padding."""
-    N, L = Y.shape
-    wide = sp.csr_matrix((np.ones(Y.nnz, bool), Y.indices, Y.indptr), shape=(N, L + 1))
-    rows = np.repeat(np.arange(N), candidates.shape[1])
-    return np.asarray(wide[rows, candidates.ravel()]).reshape(candidates.shape).astype(bool)
+    """Return whether each candidate int32 (N, k) is a label of its document in Y (N, L); False for padding.
+
+    Y has sorted indices and no stored zero.
+    """
+    return hit_matrix(candidates, Y).astype(bool)
 
 
 def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> Ints:

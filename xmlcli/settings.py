@@ -47,6 +47,14 @@ class OneOf:
         return None if value in self.values else f"expected one of {', '.join(self.values)}"
 
 
+class NotEmpty:
+    """A text of at least one character."""
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with the value."""
+        return None if value else "expected at least one character"
+
+
 @dataclass(frozen=True)
 class OnlyWith:
     """The option has an effect only where the section's `key` is `value`."""
@@ -59,7 +67,7 @@ class OnlyWith:
         return None
 
 
-Rule = Range | OneOf | OnlyWith
+Rule = Range | OneOf | NotEmpty | OnlyWith
 
 
 def build(cls: type[T], raw: object, problems: list[str], prefix: str = "") -> T | None:

@@ -1,8 +1,8 @@
 """Phase 3: encoder and classifiers are trained together on positives and shortlisted negatives.
 
-One step takes a batch of documents, the union of their labels, of their shortlists' heads and of a few random labels, and
-the logistic loss of all documents on all labels of that union: one matrix product instead of a gather of rows for each
-document (`negatives: batch`). With `negatives: document`, as the authors do, a document's loss counts only its own
+One step takes a batch of documents, the union of their labels, of their shortlists' heads and of a few random labels,
+and the logistic loss of all documents on all labels of that union: one matrix product instead of a gather of rows for
+each document (`negatives: batch`). With `negatives: document`, as the authors do, a document's loss counts only its own
 positives and shortlist. Gradients by classifier rows and token rows are formed by hand and go to row optimisers.
 
 Every step draws its random numbers from (seed, cycle, step) alone, so a run that goes on from a checkpoint makes the

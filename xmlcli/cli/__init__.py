@@ -12,8 +12,11 @@ from typing import Annotated
 import typer
 
 from xmlcli import __version__
+from xmlcli.cli.convert import convert_cli
+from xmlcli.cli.datasets import datasets_cli
 from xmlcli.cli.embed_labels import embed_labels_cli
 from xmlcli.cli.evaluate import evaluate_cli
+from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.init_clf import init_clf_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.prepare import prepare_cli
@@ -56,11 +59,19 @@ def xmlcli(
     xmlcli evaluate --metric psp@5      one figure of the last trained dataset
     xmlcli plan --dataset demo          what would run, and why
 
-    Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; see data/README.md.
+    Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; train fetches a published
+    one that is missing. xmlcli datasets lists them, docs/datasets.md describes the formats.
     """
 
 
-for _name, _command in (("train", train_cli), ("evaluate", evaluate_cli), ("plan", plan_cli)):
+for _name, _command in (
+    ("train", train_cli),
+    ("evaluate", evaluate_cli),
+    ("plan", plan_cli),
+    ("datasets", datasets_cli),
+    ("fetch", fetch_cli),
+    ("convert", convert_cli),
+):
     app.command(_name, rich_help_panel=_MAIN)(_command)
 for _name, _command in (
     ("prepare", prepare_cli),

@@ -45,7 +45,9 @@ class Display:
         if label not in self._tasks:
             for task in self._tasks.values():
                 self._bars.remove_task(task)
-            self._tasks = {label: self._bars.add_task(f"{name}: {label}", total=total, completed=done)}
+            self._tasks = {
+                label: self._bars.add_task(f"{name}: {label}" if name else label, total=total, completed=done)
+            }
         self._bars.update(self._tasks[label], completed=done, total=total)
 
     def on_done(self, call: Call, seconds: float) -> None:

@@ -15,6 +15,8 @@ from xmlcli.config import Config, load_config, parse_overrides, unused_overrides
 from xmlcli.errors import UsageError
 from xmlcli.workspace import Workspace, check_name
 
+_PREPARE_OPTIONS = ("max_documents", "text_column", "labels_column", "label_separator")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -34,6 +36,11 @@ class Options:
     ] = None
     seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None
     max_documents: Annotated[int | None, typer.Option(help="Short for --set prepare.max_documents=N.")] = None
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a CSV, JSONL or Parquet file: the text. Several: A,B.")
+    ] = None
+    labels_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of such a file: the labels.")] = None
+    label_separator: Annotated[str | None, typer.Option(metavar="TEXT", help="What separates labels there.")] = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,8 @@ def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened
     run = RunId(options.dataset, options.profile)
     check_name(run.name, "dataset")
     overrides = {**(recorded or {}), **parse_overrides(options.set_ or [])}
-    if options.seed is not None:
-        overrides["seed"] = options.seed
-    if options.max_documents is not None:
-        overrides["prepare.max_documents"] = options.max_documents
+    short = {"seed": options.seed} | {f"prepare.{name}": getattr(options, name) for name in _PREPARE_OPTIONS}
+    overrides |= {key: value for key, value in short.items() if value is not None}
     path = pipeline_path(run)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):

@@ -10,7 +10,8 @@ from xmlcli.cli.options import Opened, Options, open_run, with_options
 def train_cli(options: Options) -> None:
     """Run everything a dataset needs, skipping what is current, and show what came of it.
 
-    Stopped at any moment, the same command goes on where it was. Needs no DVC; dvc repro does the same by stages.
+    A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. Stopped at any moment, the same
+    command goes on where it was. Needs no DVC; dvc repro does the same by stages.
 
     Example: xmlcli train --dataset demo
     """
@@ -19,11 +20,13 @@ def train_cli(options: Options) -> None:
 
 def train(options: Options) -> None:
     """Run the whole plan in this process, then print the summary table."""
+    from xmlcli.cli.data import make_ready
     from xmlcli.cli.stage import run_calls
     from xmlcli.plan import plan
 
     opened = open_run(options)
     calls = plan(opened.config, opened.run)
+    make_ready(options, opened, calls[0])
     run_calls(options, opened, calls, calls)
     _print_summary(opened, calls)
 

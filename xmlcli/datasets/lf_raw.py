@@ -1,7 +1,8 @@
 """Reader of the repository's raw-text layout: one JSON object a line, plain or gzip.
 
 * `trn.json`, `tst.json`: a document: `title`, `content` (may be absent or empty), `target_ind` (label ids).
-* `lbl.json`: a label: `title`; the line's number, from 0, is the label's id.
+* `lbl.json`: a label: `title`; the line's number, from 0, is the label's id. Some collections have `Yf.txt` in its
+  place, a name a line.
 
 Relevances (`target_rel`) are not read: every label named is relevant. A filter file of the training split, where
 there is one, is not read either: training pairs are not filtered.
@@ -9,22 +10,14 @@ there is one, is not read either: training pairs are not filtered.
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import orjson
 
 from xmlcli.datasets.raw import Problems, RawSplit, label_matrix
-from xmlcli.errors import DatasetError
+from xmlcli.datasets.streams import numbered_lines
 from xmlcli.progress import Progress, silent
-
-_LINES_A_REPORT = 20_000
 
 
 def read_split(
@@ -48,7 +41,7 @@ def read_split(
     texts: list[str] = []
     counts: list[int] = []
     labels: list[int] = []
-    for number, line in _lines(path, max_documents, progress):
+    for number, line in numbered_lines(path, max_documents, progress):
         record = _parse(line, number, problems)
         if record is None:
             continue
@@ -70,14 +63,16 @@ def read_split(
 
 
 def read_label_names(path: Path) -> list[str]:
-    """Titles of the labels in the order of their ids, from `lbl.json`.
+    """Titles of the labels in the order of their ids, from `lbl.json` or `Yf.txt`.
 
     Raises:
         DatasetError: the file is malformed.
     """
     problems = Problems(path)
     names: list[str] = []
-    for number, line in _lines(path, None, silent):
+    if path.suffix == ".txt":
+        return [_name(line) for _, line in numbered_lines(path, None, silent)]
+    for number, line in numbered_lines(path, None, silent):
         record = _parse(line, number, problems)
         if record is None:
             continue
@@ -90,20 +85,12 @@ def read_label_names(path: Path) -> list[str]:
     return names
 
 
-def _lines(path: Path, most: int | None, progress: Progress) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines of a file, from 1, reporting how much of it is read."""
-    total = path.stat().st_size
+def _name(line: bytes) -> str:
+    """A line of `Yf.txt`; the published files are Latin-1 where they are not UTF-8."""
     try:
-        with ExitStack() as stack:
-            file = stack.enter_context(path.open("rb"))
-            lines = stack.enter_context(gzip.open(file)) if path.suffix == ".gz" else file
-            for number, line in enumerate(islice(cast(Iterable[bytes], lines), most), start=1):
-                if number % _LINES_A_REPORT == 0:
-                    progress(f"read {path.name}", file.tell(), total)
-                yield number, line
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{path}: damaged gzip file ({error})", remedy="fetch the file again") from error
-    progress(f"read {path.name}", total, total)
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return line.decode("latin-1").rstrip("\r\n")
 
 
 def _parse(line: bytes, number: int, problems: Problems) -> dict[str, object] | None:

@@ -1,4 +1,4 @@
-"""Read a located dataset, whatever its layout. Training and test documents are read by functions of their own."""
+"""Read a located dataset, whatever its layout."""
 
 from __future__ import annotations
 
@@ -7,81 +7,127 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from xmlcli.datasets import demo, lf_raw, xmc_text
-from xmlcli.datasets.find import DEMO, LF_RAW, DatasetFolder
-from xmlcli.datasets.raw import RawDataset, RawSplit, read_filter, read_names
+from xmlcli.datasets import (
+    annif,
+    attention_xml,
+    demo,
+    layouts,
+    lf_raw,
+    libsvm,
+    pecos,
+    split_text,
+    table,
+    xmc_splits,
+    xmc_text,
+)
+from xmlcli.datasets.find import DatasetFolder
+from xmlcli.datasets.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
+from xmlcli.datasets.named import NamedFile, NameTable, read_named
+from xmlcli.datasets.raw import Parts, RawDataset, RawSplit, TableColumns, read_filter, read_names
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
 
-def read_dataset(folder: DatasetFolder, *, max_documents: int | None = None, progress: Progress = silent) -> RawDataset:
+def read_dataset(
+    folder: DatasetFolder,
+    *,
+    columns: TableColumns | None = None,
+    max_documents: int | None = None,
+    progress: Progress = silent,
+) -> RawDataset:
     """Both splits, names, filter and propensity constants.
 
     Args:
         folder: as `locate` found it.
+        columns: how a table is read; of no effect in other layouts.
         max_documents: take only so many of the first training documents; test documents are all read.
         progress: told what is read, how much is done and how much there is.
 
     Raises:
         DatasetError: a file is malformed, or files contradict each other.
     """
-    train = read_train(folder, max_documents=max_documents, progress=progress)
-    test = read_test(folder, progress=progress)
-    if test is not None:
-        _check_widths(folder, train, test)
-    num_labels = train.Y.shape[1]
+    parts = _Reader(folder, columns or TableColumns(), max_documents, progress).read()
+    if parts.test is not None:
+        _check_widths(folder, parts.train, parts.test)
+    train, num_labels = parts.train, parts.train.Y.shape[1]
+    names = parts.label_names if parts.label_names is not None else _names(folder, "labels", num_labels)
     return RawDataset(
         train=train,
-        test=test,
-        label_names=read_label_names(folder, num_labels),
+        test=parts.test,
+        label_names=names if names is not None and any(names) else None,
         feature_names=_names(folder, "features", train.X.shape[1] if train.X is not None else None),
-        test_filter=_test_filter(folder, test, num_labels),
+        test_filter=_test_filter(folder, parts.test, num_labels),
         propensity_a=folder.propensity_a,
         propensity_b=folder.propensity_b,
     )
 
 
-def read_train(folder: DatasetFolder, *, max_documents: int | None = None, progress: Progress = silent) -> RawSplit:
-    """The training documents, the first `max_documents` of them where that is given.
+class _Reader:
+    """Reads the splits of one dataset; a method for each kind of layout."""
 
-    Raises:
-        DatasetError: the file is malformed.
-    """
-    if folder.layout == DEMO:
-        return demo.make_train(max_documents=max_documents)
-    return _read_file(folder, folder.files["train"], max_documents, progress)
+    def __init__(
+        self, folder: DatasetFolder, columns: TableColumns, max_documents: int | None, progress: Progress
+    ) -> None:
+        self._folder, self._files = folder, folder.files
+        self._columns, self._most, self._progress = columns, max_documents, progress
 
+    def read(self) -> Parts:
+        """Both splits."""
+        match self._folder.layout:
+            case layouts.DEMO:
+                return self._demo()
+            case layouts.LF_RAW:
+                return self._lf_raw()
+            case layouts.ANNIF:
+                return self._annif()
+            case layouts.ATTENTION_XML | layouts.LIBSVM | layouts.TABLE:
+                return read_named(self._named_file, has_test="test" in self._files)
+            case layouts.XMC_SPLITS:
+                data, train, test = (self._files[role] for role in ("data", "train", "test"))
+                return xmc_splits.read_splits(data, train, test, max_documents=self._most, progress=self._progress)
+        return Parts(self._matrices("train"), self._matrices("test") if "test" in self._files else None)
 
-def read_test(folder: DatasetFolder, *, progress: Progress = silent) -> RawSplit | None:
-    """The test documents with their labels, or None where there are none. Only evaluation may look at the labels.
+    def _limit(self, role: str) -> int | None:
+        return self._most if role == "train" else None
 
-    Raises:
-        DatasetError: the file is malformed.
-    """
-    if folder.layout == DEMO:
-        return demo.make_test()
-    path = folder.files.get("test")
-    return None if path is None else _read_file(folder, path, None, progress)
+    def _demo(self) -> Parts:
+        return Parts(demo.make_train(max_documents=self._most), demo.make_test(), demo.label_names())
 
+    def _lf_raw(self) -> Parts:
+        names = lf_raw.read_label_names(self._files["labels"])
 
-def read_label_names(folder: DatasetFolder, num_labels: int) -> list[str] | None:
-    """The text of every label, or None where the dataset has none.
+        def split(role: str) -> RawSplit:
+            path, most = self._files[role], self._limit(role)
+            return lf_raw.read_split(path, len(names), max_documents=most, progress=self._progress)
 
-    Raises:
-        DatasetError: the file is malformed or has not `num_labels` names.
-    """
-    if folder.layout == DEMO:
-        return demo.label_names()
-    if folder.layout == LF_RAW:
-        return lf_raw.read_label_names(folder.files["labels"])
-    return _names(folder, "labels", num_labels)
+        return Parts(split("train"), split("test") if "test" in self._files else None, names)
 
+    def _annif(self) -> Parts:
+        ids, names = annif.read_vocabulary(self._files["labels"])
 
-def _read_file(folder: DatasetFolder, path: Path, max_documents: int | None, progress: Progress) -> RawSplit:
-    if folder.layout == LF_RAW:
-        num_labels = len(lf_raw.read_label_names(folder.files["labels"]))
-        return lf_raw.read_split(path, num_labels, max_documents=max_documents, progress=progress)
-    return xmc_text.read_split(path, max_documents=max_documents, progress=progress)
+        def split(role: str) -> RawSplit:
+            path, most = self._files[role], self._limit(role)
+            return annif.read_split(path, ids, max_documents=most, progress=self._progress)
+
+        return Parts(split("train"), split("test") if "test" in self._files else None, names)
+
+    def _named_file(self, role: str, names: NameTable) -> NamedFile:
+        path, most, progress = self._files[role], self._limit(role), self._progress
+        if self._folder.layout == TABLE:
+            return table.read_split(path, self._columns, names, max_documents=most, progress=progress)
+        if self._folder.layout == LIBSVM:
+            return libsvm.read_split(path, names, max_documents=most, progress=progress)
+        labels = self._files[f"{role}_labels"]
+        return attention_xml.read_split(path, labels, names, max_documents=most, progress=progress)
+
+    def _matrices(self, role: str) -> RawSplit:
+        path, most, progress = self._files[role], self._limit(role), self._progress
+        if self._folder.layout == PECOS:
+            return pecos.read_split(path, self._files[f"{role}_labels"], max_documents=most, progress=progress)
+        if self._folder.layout == SPLIT_TEXT:
+            labels = self._files[f"{role}_labels"]
+            return split_text.read_split(path, labels, max_documents=most, progress=progress)
+        return xmc_text.read_split(path, max_documents=most, progress=progress)
 
 
 def _names(folder: DatasetFolder, role: str, expected: int | None) -> list[str] | None:
@@ -95,12 +141,17 @@ def _test_filter(folder: DatasetFolder, test: RawSplit | None, num_labels: int) 
 
 
 def _check_widths(folder: DatasetFolder, train: RawSplit, test: RawSplit) -> None:
-    """Raise where training and test file count features or labels differently."""
+    """Raise where training and test file are of different kinds or count features or labels differently."""
+
+    def differ(where: Path, what: str, expected: str, found: str) -> DatasetError:
+        message = f"{where}: not of the same collection as {folder.files['train'].name}"
+        return DatasetError(message, where=what, expected=expected, found=found)
+
+    path = folder.files.get("test", Path(folder.name))
+    if (train.X is None) != (test.X is None):
+        kinds = {True: "texts", False: "features"}
+        raise differ(path, "the file's kind", f"{kinds[train.X is None]}, as in training", kinds[test.X is None])
     for what, ours, theirs in (("labels", train.Y, test.Y), ("features", train.X, test.X)):
         if ours is not None and theirs is not None and ours.shape[1] != theirs.shape[1]:
-            raise DatasetError(
-                f"{folder.files['test']}: not of the same collection as {folder.files['train'].name}",
-                where="line 1",
-                expected=f"{ours.shape[1]:,} {what}, as in training",
-                found=f"{theirs.shape[1]:,}",
-            )
+            where = folder.files.get("test_labels", path) if what == "labels" else path
+            raise differ(where, "line 1", f"{ours.shape[1]:,} {what}, as in training", f"{theirs.shape[1]:,}")

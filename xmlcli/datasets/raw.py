@@ -50,6 +50,31 @@ class RawDataset:
     propensity_b: float
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What is read from the files of a layout: both splits and the names of labels; the rest of a `RawDataset` is
+    read alike for all layouts."""
+
+    train: RawSplit
+    test: RawSplit | None
+    label_names: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """How a table (CSV, JSONL, Parquet) is read.
+
+    Attributes:
+        text: name of the column with the text, or several names separated by commas, whose texts are joined.
+        labels: name of the column with the labels.
+        separator: what separates the labels of a document where they are one text and no list.
+    """
+
+    text: str = "text"
+    labels: str = "labels"
+    separator: str = ";"
+
+
 class Problems:
     """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown."""
 
@@ -91,8 +116,16 @@ def label_matrix(counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], n
     return Y
 
 
+def check_rows(path: Path, num_rows: int, other: Path, expected: int) -> None:
+    """Raise DatasetError where two files that go together have different numbers of documents."""
+    if num_rows != expected:
+        raise DatasetError(
+            f"{path}: not as many documents as {other.name}", expected=f"{expected:,}", found=f"{num_rows:,}"
+        )
+
+
 def read_names(path: Path, expected: int | None) -> list[str]:
-    """One name a line, UTF-8.
+    """One name a line, UTF-8; `Xf.txt` and `Yf.txt`, as they are published, may also be Latin-1.
 
     Args:
         expected: how many there must be; None where it is not known.
@@ -100,10 +133,14 @@ def read_names(path: Path, expected: int | None) -> list[str]:
     Raises:
         DatasetError: another number of lines, or not UTF-8.
     """
+    content = path.read_bytes()
     try:
-        names = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text ({error})") from error
+        if path.name not in ("Xf.txt", "Yf.txt"):
+            raise DatasetError(f"{path}: not UTF-8 text ({error})") from error
+        text = content.decode("latin-1")
+    names = [name.removesuffix("\r") for name in text.removesuffix("\n").split("\n")]
     if expected is not None and len(names) != expected:
         expected_lines = f"{expected:,}, one a name"
         raise DatasetError(f"{path}: wrong number of lines", expected=expected_lines, found=f"{len(names):,}")

@@ -15,11 +15,15 @@ LARGEST_VALUE = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class Header:
-    """First line of a file: documents, features, labels."""
+    """First line of a file: documents, features, labels; `noun` is what a pair `id:value` names.
 
-    num_documents: int
+    Where a file has no such line, `num_documents` is None and the other two are the largest ids that can be stored.
+    """
+
+    num_documents: int | None
     num_features: int
     num_labels: int
+    noun: str = "feature"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def parse_lines(block: bytes, first_line: int, header: Header, problems: Problem
     values: list[float] = []
     for number, line in enumerate(block.decode("latin-1").split("\n")[:-1], start=first_line):
         fields = line.split()
-        has_labels = bool(fields) and ":" not in fields[0]
+        has_labels = bool(header.num_labels and fields) and ":" not in fields[0]
         row_labels = _parse_labels(fields[0], number, header, problems) if has_labels else []
         row = _parse_features(fields[has_labels:], number, header, problems)
         label_counts.append(len(row_labels))
@@ -88,11 +92,12 @@ def _parse_features(fields: list[str], number: int, header: Header, problems: Pr
         text, _, value_text = field.partition(":")
         feature, value = _parse_id(text, header.num_features), _parse_value(value_text)
         if feature is None:
-            problems.add(number, f"feature:value with a feature id below {header.num_features:,}", repr(field))
+            expected = f"{header.noun}:value with a {header.noun} id below {header.num_features:,}"
+            problems.add(number, expected, repr(field))
         elif value is None:
-            problems.add(number, "feature:value with a finite value", repr(field))
+            problems.add(number, f"{header.noun}:value with a finite value", repr(field))
         elif feature in row:
-            problems.add(number, "each feature once", f"{feature} again in {field!r}")
+            problems.add(number, f"each {header.noun} once", f"{feature} again in {field!r}")
         else:
             row[feature] = value
     return row

@@ -10,7 +10,7 @@ described, it is parsed again line by line, which either accepts it (more spaces
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,9 +19,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.datasets.raw import Problems, RawSplit, label_matrix
+from xmlcli.datasets.streams import open_stream
 from xmlcli.datasets.xmc_lines import LARGEST_VALUE, MOST_DIGITS, Header, Rows, parse_lines
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
+
+OPEN = Header(None, 2**31 - 1, 2**31 - 1)
+"""Stands for the header of a file that has none."""
 
 _BLOCK_BYTES = 4 << 20
 _SPACE, _NEWLINE, _COMMA, _COLON = (ord(sign) for sign in " \n,:")
@@ -53,65 +57,92 @@ def read_split(path: Path, *, max_documents: int | None = None, progress: Progre
     Raises:
         DatasetError: the file is malformed; all its problems are counted, the first ten shown.
     """
-    problems = Problems(path)
-    with path.open("rb") as file:
-        header = _parse_header(path, file.readline())
-        wanted = header.num_documents if max_documents is None else min(max_documents, header.num_documents)
-        parts: list[Rows] = []
-        num_rows = 0
-        for block in _blocks(file, path, progress):
-            rows = _parse_block(block, header)
-            if rows is None:
-                rows = parse_lines(block, num_rows + 2, header, problems)
-            num_rows += len(rows.label_counts)
-            parts.append(rows)
-            if max_documents is not None and num_rows >= wanted:
-                break
-    if max_documents is None:
-        parts, num_rows = _without_blank_end(parts, num_rows, header.num_documents)
-    if num_rows < wanted or (max_documents is None and num_rows > wanted):
-        expected = f"{header.num_documents:,} documents after the header, as it says"
-        problems.add(num_rows + 1, expected, f"{num_rows:,}")
-    problems.raise_if_any()
-    return _assemble(parts, header, wanted)
+    rows, header = read_rows(path, parse_header, max_documents=max_documents, progress=progress)
+    Y = label_matrix(rows.label_counts, rows.labels, header.num_labels)
+    return RawSplit(None, feature_matrix(rows, header.num_features), Y)
 
 
-def read_header(path: Path) -> Header:
-    """The first line of a file.
+def read_rows(
+    path: Path,
+    head: Callable[[Path, bytes], Header] | None,
+    *,
+    max_documents: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Rows, Header]:
+    """Read the rows `l1,l2 f:v f:v ...` of a file, plain or compressed.
+
+    Args:
+        head: parses the first line; None where the file has no header, ids are then only bounded by int32.
+        max_documents, progress: as for `read_split`.
 
     Raises:
-        DatasetError: it is no header.
+        DatasetError: as for `read_split`.
     """
-    with path.open("rb") as file:
-        return _parse_header(path, file.readline(200))
+    problems = Problems(path)
+    with open_stream(path) as (stream, position):
+        header = OPEN if head is None else head(path, stream.readline())
+        whole = header.num_documents
+        wanted = max_documents if whole is None else whole if max_documents is None else min(max_documents, whole)
+        parts: list[Rows] = []
+        num_rows = 0
+        for block in _blocks(stream, position, path, progress):
+            rows = _parse_block(block, header)
+            if rows is None:
+                rows = parse_lines(block, num_rows + (1 if head is None else 2), header, problems)
+            num_rows += len(rows.label_counts)
+            parts.append(rows)
+            if max_documents is not None and wanted is not None and num_rows >= wanted:
+                break
+    everything = _joined(parts, header)
+    if max_documents is None:
+        num_rows = _without_blank_end(everything, whole)
+    if wanted is not None and (num_rows < wanted if max_documents is not None else num_rows != wanted):
+        if whole is not None:
+            problems.add(num_rows + 1, f"{whole:,} documents after the header, as it says", f"{num_rows:,}")
+        wanted = num_rows
+    problems.raise_if_any()
+    return everything.first(num_rows if wanted is None else wanted), header
 
 
-def _parse_header(path: Path, line: bytes) -> Header:
+def parse_header(path: Path, line: bytes) -> Header:
+    """The first line of a one-file split: three counts.
+
+    Raises:
+        DatasetError: it is no such line.
+    """
+    num_documents, num_features, num_labels = counts(path, line, ("documents", "features", "labels"))
+    return Header(num_documents, num_features, num_labels)
+
+
+def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
+    """The numbers of a header line, one for each word of `what`.
+
+    Raises:
+        DatasetError: there are not as many, or they are no counts.
+    """
     fields = line.split()
-    if len(fields) != 3 or not all(field.isdigit() and len(field) <= MOST_DIGITS for field in fields):
+    if len(fields) != len(what) or not all(field.isdigit() and len(field) <= MOST_DIGITS for field in fields):
         raise DatasetError(
             f"{path}: malformed header",
             where="line 1",
-            expected="three counts: documents, features, labels",
+            expected=f"{('two', 'three')[len(what) - 2]} counts: {', '.join(what)}",
             found=repr(line[:80].decode("latin-1").rstrip("\n")),
         )
-    return Header(*(int(field) for field in fields))
+    return [int(field) for field in fields]
 
 
-def _blocks(file: BinaryIO, path: Path, progress: Progress) -> Iterator[bytes]:
+def _blocks(stream: BinaryIO, position: Callable[[], int], path: Path, progress: Progress) -> Iterator[bytes]:
     """The rest of a file in pieces of whole lines, each ending in a newline."""
     total = path.stat().st_size
-    done = file.tell()
     rest = b""
-    while piece := file.read(_BLOCK_BYTES):
-        done += len(piece)
+    while piece := stream.read(_BLOCK_BYTES):
         end = piece.rfind(b"\n") + 1
         if end:
             yield (rest + piece[:end]).replace(b"\r\n", b"\n")
             rest = piece[end:]
         else:
             rest += piece
-        progress(f"read {path.name}", done, total)
+        progress(f"read {path.name}", position(), total)
     if rest:
         yield rest.rstrip(b"\r") + b"\n"
 
@@ -194,27 +225,30 @@ def _repeats(rows: npt.NDArray[np.int64], features: npt.NDArray[np.float64]) -> 
     return bool(((np.diff(features[order]) == 0) & (np.diff(rows[order]) == 0)).any())
 
 
-def _without_blank_end(parts: list[Rows], num_rows: int, expected: int) -> tuple[list[Rows], int]:
-    """Forgive blank lines behind the last document."""
-    counts = np.concatenate([np.empty(0, np.int64), *(part.label_counts + part.feature_counts for part in parts)])
-    if num_rows > expected and not counts[expected:].any():
-        return parts, expected
-    return parts, num_rows
+def _without_blank_end(rows: Rows, expected: int | None) -> int:
+    """How many rows there are if blank lines behind the last document, the `expected`-th, are forgiven."""
+    used = np.flatnonzero(rows.label_counts + rows.feature_counts)
+    last = int(used[-1]) + 1 if len(used) else 0
+    num_rows = len(rows.label_counts)
+    return last if expected is None else num_rows if last > expected else min(num_rows, expected)
 
 
-def _assemble(parts: list[Rows], header: Header, num_rows: int) -> RawSplit:
-    """One pair of matrices from the rows read, cut to `num_rows`."""
-    empty = parse_lines(b"", 0, header, Problems(Path()))
-    parts = [empty, *parts]
-    whole = Rows(
+def _joined(parts: list[Rows], header: Header) -> Rows:
+    """All rows read, one after another."""
+    parts = [parse_lines(b"", 0, header, Problems(Path())), *parts]
+    return Rows(
         np.concatenate([part.label_counts for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.feature_counts for part in parts]),
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.values for part in parts]),
-    ).first(num_rows)
-    indptr = np.concatenate([[0], np.cumsum(whole.feature_counts)])
-    X = sp.csr_matrix((whole.values, whole.features, indptr), shape=(num_rows, header.num_features))
+    )
+
+
+def feature_matrix(rows: Rows, num_features: int) -> sp.csr_matrix:
+    """The features of some rows, float32 CSR (N, num_features), sorted, without zeros."""
+    indptr = np.concatenate([[0], np.cumsum(rows.feature_counts)])
+    X = sp.csr_matrix((rows.values, rows.features, indptr), shape=(len(rows.feature_counts), num_features))
     X.sort_indices()
     X.eliminate_zeros()
-    return RawSplit(None, X, label_matrix(whole.label_counts, whole.labels, header.num_labels))
+    return X

@@ -18,10 +18,9 @@ from xmlcli.encoder import Encoder, encode, unit
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.model import label_frequencies
 from xmlcli.neighbours import Index, make_index, recall, shortlist_size
-from xmlcli.results import PREDICT_NOTE
 from xmlcli.scoring import Combination, Predictor, choose_beta, fit_logistic, rank
 from xmlcli.stages.inputs import predictor
-from xmlcli.stages.job import Job
+from xmlcli.stages.job import PREDICT_NOTE, Job
 
 VERSION = 1
 SECTIONS = ("model", "shortlist", "evaluate")
@@ -90,20 +89,21 @@ def _scorer(job: Job, prepared: Artifact) -> Scorer:
             clf.csr("linear.npz") if clf.has("linear.npz") else None,
             prepared.csr("label_text_X.npz") if prepared.has("label_text_X.npz") else None,
         ),
-        shortlist_size(*Y.shape, config),
+        shortlist_size(Y.shape[0], Y.shape[1], config),
         (config.prior * np.log1p(frequencies)).astype(np.float32),
     )
 
 
 def _rank_test(job: Job, prepared: Artifact, scorer: Scorer, combination: Combination) -> Ints:
-    """Return the ranked labels of the test documents, int32 (N_test, top_k), and note how long it took."""
+    """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and note how long it took."""
     X, num_labels = prepared.csr("X_test.npz"), prepared.dims["L"]
     started = time.perf_counter()
     candidates, scores = scorer(X, job)
     combined = combination.combine(scores, candidates, num_labels)
-    top = rank(combined, candidates, job.config.evaluate.top_k, num_labels)
+    depth = max(job.config.evaluate.top_k, *job.config.evaluate.ks)
+    top = rank(combined, candidates, depth, num_labels)
     if X.shape[0]:
         job.notes[PREDICT_NOTE] = round(1000 * (time.perf_counter() - started) / X.shape[0], 4)
     if prepared.has("test_filter.npy"):
-        top = drop_filtered(top, prepared.array("test_filter.npy"), num_labels)
+        return drop_filtered(top, prepared.array("test_filter.npy"), num_labels).astype(np.int32)
     return top

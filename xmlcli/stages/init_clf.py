@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-import torch
 import torch.nn.functional as F
 
 from xmlcli.encoder import Encoder, encode
@@ -37,5 +34,5 @@ def run(job: Job) -> None:
         )
     model = Model(encoder, classifiers, "adagrad", device=job.device)
     with job.write() as out:
-        out.tensors("model.safetensors", cast(dict[str, torch.Tensor], model.tensors()))
+        out.tensors("model.safetensors", model.tensors())
         out.json("state.json", {"cycle": 0, "steps": 0})

@@ -1,4 +1,4 @@
-"""The contract of a stage: what it is given and what it must do.  (This contract is ready to be used.)
+"""The contract of a stage: what it is given and what it must do.
 
 A stage is a module `xmlcli/stages/<stage>.py` (dashes become underscores) with
 
@@ -46,6 +46,9 @@ from xmlcli.calls import Call
 from xmlcli.config import Config
 from xmlcli.progress import Progress, silent
 from xmlcli.workspace import Workspace
+
+PREDICT_NOTE = "predict_ms_per_document"
+"""The note of the stage evaluate that holds milliseconds a test document, encoding to final ranking."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ import scipy.sparse as sp
 from xmlcli.artifacts import Writer
 from xmlcli.config import PrepareConfig
 from xmlcli.datasets import demo
-from xmlcli.datasets.find import DEMO, DatasetFolder
+from xmlcli.datasets.find import DatasetFolder
+from xmlcli.datasets.layouts import DEMO
 from xmlcli.datasets.load import read_dataset
-from xmlcli.datasets.raw import RawDataset
+from xmlcli.datasets.raw import RawDataset, TableColumns
 from xmlcli.errors import DatasetError
 from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
 from xmlcli.metrics import inverse_propensity
@@ -52,7 +53,8 @@ def run(job: Job) -> None:
     """Read the raw dataset and write the artifact `prepared`."""
     config = job.config.prepare
     folder = find_raw(job)
-    raw = read_dataset(folder, max_documents=config.max_documents, progress=job.progress)
+    columns = TableColumns(config.text_column, config.labels_column, config.label_separator)
+    raw = read_dataset(folder, columns=columns, max_documents=config.max_documents, progress=job.progress)
     features = make_features(raw, config, job.progress)
     Y = raw.train.Y
     if not Y.nnz:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmlcli import files
-from xmlcli.datasets.find import DEMO, DatasetFolder, data_folders, locate
+from xmlcli.datasets.find import DatasetFolder, data_folders, locate
+from xmlcli.datasets.layouts import DEMO
 from xmlcli.errors import DatasetError
 from xmlcli.stages.job import Job
 
 
 def find_raw(job: Job) -> DatasetFolder:
-    """Return the job's dataset, looked up in data/ of the root, data/ here, and the folders of XMLCLI_DATA.
+    """Return the job's dataset. Raises DatasetError where there is none."""
+    return locate(job.call.run.dataset, search_folders(job.workspace.root))
 
-    Raises DatasetError where there is none.
-    """
-    folders = data_folders(job.workspace.root)
+
+def search_folders(root: Path) -> list[Path]:
+    """Return where names are looked up: data/ of the root, data/ here, and the folders of XMLCLI_DATA."""
+    folders = data_folders(root)
     here = Path("data")
     if here.resolve() != folders[0].resolve():
         folders.insert(1, here)
-    return locate(job.call.run.dataset, folders)
+    return folders
 
 
 def sources(job: Job) -> dict[str, str]:

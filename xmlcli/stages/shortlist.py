@@ -23,7 +23,7 @@ def run(job: Job) -> None:
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
     frequencies = label_frequencies(Y).numpy()
     index = make_index(labels.array("Z.npy"), labels.array("known.npy"), frequencies, config, device=job.device)
-    size = shortlist_size(*Y.shape, config)
+    size = shortlist_size(Y.shape[0], Y.shape[1], config)
     indices, scores = index.search(unit(encode(encoder, X)), size, progress=job.progress)
     X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
     found, _ = index.search(unit(encode(encoder, X_validation)), size)

@@ -24,7 +24,7 @@ def run(job: Job) -> None:
     X, Y, indices = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz"), shortlist.array("indices.npy")
     data = TrainingData.of(X, Y, indices)
     schedule = Schedule.of(data.X.shape[0], job.config.cycles, job.config.clf)
-    model = _load(job, *X.shape[1:], Y.shape[1])
+    model = _load(job, X.shape[1], Y.shape[1])
     cycle = job.call.cycle or 1
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds)
     train(

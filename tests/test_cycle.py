@@ -1,0 +1,295 @@
+"""The real stages end to end on a tiny dataset: what comes out, what a kill leaves behind, who reads test labels."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from tiny import LABELS, PROFILES, PROJECT, contents, opened, run, write_dataset
+
+from xmlcli import cli, files, label_embeddings, pipeline, training
+from xmlcli.artifacts import read
+from xmlcli.label_embeddings import ProxyMap
+from xmlcli.model import Model
+from xmlcli.stages import embed_labels, train_clf
+from xmlcli.workspace import Ref, Workspace
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> dict[str, Path]:
+    """A root for each profile with a finished run in it; tests leave it as it is."""
+    found = {profile: tmp_path_factory.mktemp(profile) for profile in PROFILES}
+    for profile, root in found.items():
+        run(root, dataset, profile)
+    return found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_planted_dataset_is_learnt(roots: dict[str, Path], dataset: Path, profile: str) -> None:
+    session, calls = opened(roots[profile], dataset, profile)
+    assert all(status.current for status in pipeline.status(session, calls))
+    metrics = [json.loads(session.workspace.metrics(cycle).read_text()) for cycle in (1, 2)]
+    for cycle in metrics:
+        for measured in (cycle, cycle["validation"]):
+            values = [value for value in measured.values() if not isinstance(value, dict)]
+            assert len(values) == 15
+            assert all(0 <= value <= 100 for value in values)
+    assert metrics[1]["P@1"] > 80
+    assert metrics[1]["R@5"] > 80
+    assert metrics[1]["validation"]["P@1"] > 80
+    assert metrics[1]["P@1"] < 100  # a document without features is among them
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Path, profile: str) -> None:
+    session, calls = opened(roots[profile], dataset, profile)
+    found = {call.name: read(session.workspace.artifact(call.output), call.output.kind, made_by="") for call in calls}
+    for artifact in found.values():
+        artifact.verify_content()
+    L = LABELS + 1
+    last_labels = "embed-labels-3" if session.config.final_refresh else "embed-labels-2"
+    assert (last_labels in found) == (calls[-1].inputs["labels"] == Ref("labels", int(last_labels[-1])))
+    shortlist = found["shortlist-2"].array("indices.npy")
+    assert ((shortlist == LABELS).any()) == (profile == "authors")  # the label without documents
+    assert found["shortlist-2"].array("scores.npy")[shortlist < L].min() >= -1.01
+    top = found["evaluate-2"].array("test_top.npy")
+    assert top.shape == (60, 10)
+    for row in top:
+        real = row[row < L]
+        assert len(np.unique(real)) == len(real)
+        assert (row[len(real) :] == L).all()
+    for cycle in (1, 2):
+        Z = found[f"embed-labels-{cycle}"].array("Z.npy")
+        lengths = np.linalg.norm(Z, axis=1)
+        assert np.allclose(lengths[:LABELS], 1, atol=1e-5)
+        assert found[f"embed-labels-{cycle}"].array("known.npy").tolist() == [True] * LABELS + [False]
+    before, after = (found[f"train-clf-{c}"].tensors("model.safetensors") for c in (1, 2))
+    assert not np.array_equal(before["encoder.tokens"], after["encoder.tokens"])
+
+
+@pytest.mark.parametrize("profile", ["default"])
+def test_a_second_run_elsewhere_gives_the_same_bytes(
+    roots: dict[str, Path], dataset: Path, tmp_path: Path, profile: str
+) -> None:
+    run(tmp_path, dataset, profile)
+    assert contents(tmp_path) == contents(roots[profile])
+
+
+def test_another_seed_gives_other_weights(roots: dict[str, Path], dataset: Path, tmp_path: Path) -> None:
+    session, calls = opened(tmp_path, dataset, "default", seed=99)
+    pipeline.run(session, calls[:2], calls)
+    name = Path("artifacts/tiny/cycle0/clf/model.safetensors")
+    one, other = (files.load_tensors(root / name)["encoder.tokens"] for root in (tmp_path, roots["default"]))
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_cycle_starts_where_the_one_before_ended(
+    tmp_path: Path, dataset: Path, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps: list[dict[str, torch.Tensor]] = []
+    models: list[dict[str, torch.Tensor]] = []
+
+    def train_proxy(g: ProxyMap, *args: Any, **options: Any) -> float:
+        maps.append({name: tensor.clone() for name, tensor in g.state_dict().items()})
+        return label_embeddings.train_proxy(g, *args, **options)
+
+    def train(model: Model, *args: Any, **options: Any) -> None:
+        models.append({name: t.clone() for name, t in (model.tensors() | model.optimiser_tensors()).items()})
+        training.train(model, *args, **options)
+
+    monkeypatch.setattr(embed_labels, "train_proxy", train_proxy)
+    monkeypatch.setattr(train_clf, "train", train)
+    workspace = run(tmp_path, dataset, profile).workspace
+    clf, labels = workspace.artifact(Ref("clf", 1)), workspace.artifact(Ref("labels", 1))
+    ended = files.load_tensors(clf / "model.safetensors") | files.load_tensors(clf / "optimiser.safetensors")
+    for started, last in ((maps[1], files.load_tensors(labels / "proxy.safetensors")), (models[1], ended)):
+        assert started.keys() == last.keys()
+        assert all(torch.equal(started[name], tensor) for name, tensor in last.items())
+
+
+def test_other_test_labels_change_nothing_but_the_measured_quality(roots: dict[str, Path], tmp_path: Path) -> None:
+    run(tmp_path / "root", write_dataset(tmp_path / "tiny", other_test_labels=True), "default")
+    one, other = contents(roots["default"]), contents(tmp_path / "root")
+    assert one.keys() == other.keys()
+    different = {name for name in one if one[name] != other[name]}
+    assert different == {
+        "tiny/prepared/Y_test.npz",
+        "tiny/prepared/manifest.json",
+        *(f"tiny/cycle{c}/evaluation/{name}.json" for c in (1, 2) for name in ("metrics", "manifest")),
+    }
+    for cycle in (1, 2):
+        name = f"tiny/cycle{cycle}/evaluation/metrics.json"
+        assert json.loads(one[name])["validation"] == json.loads(other[name])["validation"]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_run_needs_no_validation_documents(tmp_path: Path, dataset: Path, profile: str, fraction: float) -> None:
+    session = run(tmp_path, dataset, profile, cycles=1, clf__max_epochs=1, prepare__validation_fraction=fraction)
+    metrics = json.loads(session.workspace.metrics(1).read_text())
+    assert bool(metrics["validation"]) == (fraction > 0)
+    assert metrics["P@1"] > 0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_dataset_without_test_documents_is_measured_on_validation(
+    tmp_path: Path, dataset: Path, profile: str
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "train.txt").write_bytes((dataset / "train.txt").read_bytes())
+    session = run(tmp_path, tmp_path / "tiny", profile, cycles=1, clf__max_epochs=1)
+    metrics = json.loads(session.workspace.metrics(1).read_text())
+    assert metrics.keys() == {"validation"}
+    assert metrics["validation"]["P@1"] > 0
+
+
+def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: Path) -> None:
+    session = run(tmp_path, dataset, "default", cycles=1, clf__max_epochs=1, evaluate__ks=[1, 12], evaluate__top_k=3)
+    assert json.loads(session.workspace.metrics(1).read_text())["R@12"] > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shortlist__size": 4, "shortlist__complete_pairs": 0},
+        {"linear__enabled": False},
+        {"model__residual": False},
+        {"clf__max_epochs": 0},
+        {"proxy__epochs": 0, "shortlist__backend": "nmslib"},
+        {"clf__random_negatives": 0, "clf__hard_negatives": 0},
+    ],
+    ids=lambda change: " ".join(change),
+)
+def test_other_settings_train_too(tmp_path: Path, dataset: Path, change: dict[str, object]) -> None:
+    session = run(tmp_path, dataset, "default", **{"cycles": 1, "clf__max_epochs": 2, **change})
+    assert json.loads(session.workspace.metrics(1).read_text())["P@1"] > 30
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import tiny
+from xmlcli.stages import train_clf
+
+class Halting(train_clf.Checkpoint):
+    def tick(self, step):
+        super().tick(step)
+        if step == 5 and len(list(self._path.parents[1].glob("train-clf-2"))):
+            Path(sys.argv[4]).touch()
+            time.sleep(600)
+
+train_clf.Checkpoint = Halting
+tiny.run(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[5], clf__checkpoint_seconds=0.0)
+"""
+
+
+def stopped_in_training(root: Path, dataset: Path, profile: str, mark: Path) -> subprocess.Popen[bytes]:
+    """Start a run in another process and return when it stands still in cycle 2 of train-clf, after its fifth step."""
+    words = [sys.executable, "-c", STOPPED, str(PROJECT / "tests"), str(root), str(dataset), str(mark), profile]
+    process = subprocess.Popen(words)
+    deadline = time.monotonic() + 90
+    while not mark.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_killed_run_goes_on_to_the_same_bytes_and_keeps_others_out_meanwhile(
+    roots: dict[str, Path],
+    dataset: Path,
+    tmp_path: Path,
+    profile: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = tmp_path / "root"
+    process = stopped_in_training(root, dataset, profile, tmp_path / "mark")
+    try:
+        words = ["train", "--dataset", str(dataset), "--profile", profile, "--root", str(root), "--device", "cpu"]
+        assert main(monkeypatch, *words) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert len(shown.err.splitlines()) == 1
+        assert "another run works on" in shown.err
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+    steps: list[int] = []
+    started: list[str] = []
+    session, calls = opened(root, dataset, profile, clf__checkpoint_seconds=0.0)
+    session = replace(
+        session,
+        on_start=lambda call, why: started.append(call.name),
+        progress=lambda label, done, total: steps.append(done) if label == "train" else None,
+    )
+    pipeline.run(session, calls, calls)
+    assert started[0] == "train-clf-2"
+    assert steps[0] == 6
+    assert contents(root) == contents(roots[profile])
+    assert not list(root.rglob(".*"))
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """Run a command in this process and return its exit code."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys, "argv", ["xmlcli", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture
+def evaluated(
+    roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Return a function that runs `xmlcli evaluate` on the finished default run and returns what it prints."""
+
+    def evaluate(*words: str) -> str:
+        assert main(monkeypatch, "evaluate", "--root", str(roots["default"]), *words) == 0
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        return shown.out
+
+    return evaluate
+
+
+def test_evaluate_prints_one_json_object_with_metrics_and_costs(evaluated: Callable[..., str]) -> None:
+    found = json.loads(evaluated("--json"))
+    assert found.keys() == {
+        "dataset", "cycle", "metrics", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
+    }  # fmt: skip
+    assert (found["dataset"], found["cycle"]) == ("tiny", 2)
+    names = {f"{name}@{k}" for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in (1, 3, 5)}
+    assert found["metrics"].keys() == names
+    assert all(found[cost] > 0 for cost in ("train_seconds", "predict_ms_per_document", "model_bytes"))
+
+
+def test_evaluate_computes_a_metric_that_was_not_measured_from_the_ranking(
+    evaluated: Callable[..., str], roots: dict[str, Path]
+) -> None:
+    workspace = Workspace(roots["default"], "tiny")
+    top = np.load(workspace.artifact(Ref("evaluation", 2)) / "test_top.npy")
+    truth = sp.load_npz(workspace.artifact(Ref("prepared")) / "Y_test.npz").toarray()
+    hits = np.mean([truth[i, label] for i, row in enumerate(top[:, :2]) for label in row])
+    assert evaluated("--metric", "P@2") == f"P@2 {100 * hits:.2f}\n"

@@ -1,0 +1,135 @@
+"""The encoder against its formula written out, its gradients against autograd's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from planted import sparse_rows
+from torch import nn
+
+from xmlcli import encoder as module
+from xmlcli.config import ModelConfig
+from xmlcli.encoder import Batch, Encoder, encode, token_gradient, unit
+
+OURS = ModelConfig(
+    dim=8, start="projection", token_norm=2.0, classifier_scale=5.0, activation="gelu", dropout=0.5, residual=True
+)
+AUTHORS = replace(OURS, start="random", activation="relu")
+
+
+def rows_with_gaps(seed: int = 0) -> sp.csr_matrix:
+    """Twenty documents of thirty tokens, the first, one in the middle and the last empty."""
+    X = sparse_rows(20, 30, 4, np.random.default_rng(seed)).tolil()
+    X[[0, 7, 19]] = 0
+    return X.tocsr().astype(np.float32)
+
+
+def bent(config: ModelConfig, seed: int = 0) -> Encoder:
+    """An encoder whose residual block is no longer at its start."""
+    encoder = Encoder(30, config, seed=seed)
+    if encoder.residual is not None:
+        generator = torch.Generator().manual_seed(seed)
+        encoder.residual.weight.data += 0.3 * torch.randn(8, 8, generator=generator)
+        encoder.residual.bias.data += 0.1 * torch.randn(8, generator=generator)
+        encoder.train()
+        for _ in range(300):  # a training pass is a step of power iteration
+            encoder.residual(torch.zeros(1, 8))
+    return encoder
+
+
+@pytest.mark.parametrize("config", [OURS, AUTHORS, replace(OURS, residual=False)], ids=["ours", "authors", "bag"])
+def test_encoding_is_the_formula(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 6)
+    encoder, X = bent(config), rows_with_gaps()
+    found = encode(encoder, X)
+    bags = torch.from_numpy(X.toarray()).double() @ encoder.tokens.double()
+    z = {"relu": nn.ReLU(), "gelu": nn.GELU()}[config.activation](bags)
+    if encoder.residual is not None:
+        W, b = encoder.residual.weight.detach().double(), encoder.residual.bias.detach().double()
+        z = z + torch.clamp(z @ W.T / torch.linalg.matrix_norm(W, 2) + b, min=0)
+    assert (found.dtype, found.shape) == (torch.float32, (20, 8))
+    assert torch.allclose(found.double(), z, atol=1e-5)
+
+
+def test_encoding_is_without_dropout_whatever_mode_the_encoder_was_in() -> None:
+    encoder, X = bent(OURS), rows_with_gaps()
+    encoder.train()
+    first = encode(encoder, X)
+    encoder.train()
+    assert torch.equal(first, encode(encoder, X))
+
+
+def test_no_documents_encode_to_no_rows() -> None:
+    assert encode(Encoder(30, OURS, seed=0), sp.csr_matrix((0, 30), dtype=np.float32)).shape == (0, 8)
+
+
+@pytest.mark.parametrize("config", [OURS, AUTHORS], ids=["ours", "authors"])
+def test_an_untrained_encoder_maps_a_document_without_features_to_zero(config: ModelConfig) -> None:
+    found = encode(Encoder(30, config, seed=0), rows_with_gaps())
+    assert (found[[0, 7, 19]] == 0).all()
+
+
+def test_training_passes_drop_entries_and_keep_their_mean() -> None:
+    encoder = Encoder(30, replace(OURS, residual=False), seed=0).train()
+    torch.manual_seed(0)
+    dropped = encoder.head(torch.ones(1000, 8))
+    assert 0.45 < (dropped == 0).float().mean() < 0.55
+    encoder.eval()
+    assert dropped.mean() == pytest.approx(encoder.head(torch.ones(1, 8)).mean().item(), rel=0.05)
+
+
+def test_projection_starts_settled_and_random_does_not() -> None:
+    """The authors divide by a random number before the first training pass; ours is 1 from the start."""
+    bags = torch.rand(5, 8)
+    ours = Encoder(30, replace(OURS, activation="relu"), seed=0).eval()
+    assert torch.allclose(ours.head(bags), 2 * bags, atol=1e-5)
+    authors = Encoder(30, replace(AUTHORS, dropout=0.0), seed=0).eval()
+    assert not torch.allclose(authors.head(bags), 2 * bags, rtol=0.1)
+    authors.train()
+    assert torch.allclose(authors.head(bags), 2 * bags, atol=1e-5)
+
+
+def test_token_vectors_start_as_configured() -> None:
+    ours = Encoder(2000, replace(OURS, dim=64), seed=0).tokens
+    assert ours.norm(dim=1).mean() == pytest.approx(2.0, rel=0.02)
+    authors = Encoder(2000, replace(AUTHORS, dim=64), seed=0).tokens
+    bound = (2 * 6 / (2000 + 64)) ** 0.5
+    assert bound * 0.99 < authors.abs().max() <= bound
+    assert torch.equal(ours, Encoder(2000, replace(OURS, dim=64), seed=0).tokens)
+    assert not torch.equal(ours, Encoder(2000, replace(OURS, dim=64), seed=1).tokens)
+
+
+def test_bags_and_their_token_gradient_are_autograds() -> None:
+    X, tokens = rows_with_gaps(), torch.randn(30, 8)
+    bags = Batch.of(X, torch.device("cpu")).bag(tokens)
+    reference = tokens.clone().requires_grad_()
+    dense = torch.from_numpy(X.toarray()) @ reference
+    assert torch.allclose(bags, dense, atol=1e-6)
+    grad = torch.randn(20, 8)
+    dense.backward(grad)
+    rows, total = token_gradient(X, grad)
+    assert rows.tolist() == np.unique(X.indices).tolist()
+    assert reference.grad is not None
+    assert torch.allclose(total, reference.grad[rows], atol=1e-5)
+    untouched = np.setdiff1d(np.arange(30), rows)
+    assert (reference.grad[untouched] == 0).all()
+
+
+def test_the_residual_blocks_gradient_is_that_of_dividing_by_its_spectral_norm() -> None:
+    encoder = bent(replace(AUTHORS, dropout=0.0))
+    assert encoder.residual is not None
+    z = torch.rand(6, 8)
+    encoder.residual(z).square().sum().backward()
+    W = encoder.residual.weight.detach().clone().requires_grad_()
+    b = encoder.residual.bias.detach()
+    (z + torch.relu(z @ (W / torch.linalg.matrix_norm(W, 2)).T + b)).square().sum().backward()
+    assert torch.allclose(encoder.residual.weight.grad, W.grad, atol=1e-4)
+
+
+def test_unit_rows_are_of_length_one_and_zero_rows_stay() -> None:
+    vectors = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    assert np.allclose(unit(vectors), [[0.6, 0.8], [0, 0]])

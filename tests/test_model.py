@@ -1,0 +1,105 @@
+"""Starting, saving and loading what phase 3 trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fakes import make_config
+from planted import collection
+
+from xmlcli import files
+from xmlcli.config import ModelConfig
+from xmlcli.encoder import encode
+from xmlcli.model import Classifiers, Model, empty_model, label_frequencies, load_predictor
+from xmlcli.training import Schedule, TrainingData, train
+
+OURS = ModelConfig(
+    dim=8, start="projection", token_norm=2.0, classifier_scale=5.0, activation="gelu", dropout=0.5, residual=True
+)
+X, Y = collection(60, 6, 0)
+DATA = TrainingData.of(X, Y, np.tile(np.arange(6, dtype=np.int32), (60, 1)))
+
+
+def train_some(model: Model, optimiser: str, *, start: int, stop: int) -> None:
+    config = replace(
+        make_config().clf, epochs=3, min_documents=0, max_epochs=3, batch_size=32, min_batches=1, optimiser=optimiser,
+        learning_rate=0.05, residual_rate=0.1, random_negatives=2,
+    )  # fmt: skip
+    schedule = Schedule.of(60, 1, config)
+
+    class StopError(Exception):
+        pass
+
+    def after_step(done: int) -> None:
+        if done == stop:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(model, DATA, schedule, cycle=1, seed=3, start=start, after_step=after_step)
+
+
+def predictions(model: Model) -> torch.Tensor:
+    return encode(model.encoder, X) @ model.classifiers.weight.T + model.classifiers.bias.T
+
+
+@pytest.mark.parametrize("optimiser", ["adagrad", "adam"])
+@pytest.mark.parametrize("residual", [True, False])
+def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
+    tmp_path: Path, optimiser: str, residual: bool
+) -> None:
+    config = replace(OURS, residual=residual)
+    model = empty_model(X.shape[1], 6, config, optimiser)
+    model.classifiers.start_random(0)
+    train_some(model, optimiser, start=0, stop=2)
+    files.save_tensors(tmp_path / "model.safetensors", model.tensors())
+    files.save_tensors(tmp_path / "optimiser.safetensors", model.optimiser_tensors())
+    tensors = files.load_tensors(tmp_path / "model.safetensors")
+    states = files.load_tensors(tmp_path / "optimiser.safetensors")
+
+    loaded = empty_model(X.shape[1], 6, config, optimiser)
+    loaded.load(tensors, states)
+    encoder, classifiers = load_predictor(tensors, config)
+    assert torch.equal(predictions(loaded), predictions(model))
+    assert torch.equal(encode(encoder, X) @ classifiers.weight.T + classifiers.bias.T, predictions(model))
+    assert not encoder.training
+
+    forgetful = empty_model(X.shape[1], 6, config, optimiser)
+    forgetful.load(tensors, None)
+    for other in (model, loaded, forgetful):
+        train_some(other, optimiser, start=2, stop=5)
+    assert all(torch.equal(t, loaded.tensors()[name]) for name, t in model.tensors().items())
+    assert all(torch.equal(t, loaded.optimiser_tensors()[name]) for name, t in model.optimiser_tensors().items())
+    assert not torch.equal(predictions(forgetful), predictions(model))
+
+
+def test_classifiers_at_the_embeddings_score_cosine_and_log_odds() -> None:
+    generator = torch.Generator().manual_seed(0)
+    Z = torch.nn.functional.normalize(torch.randn(5, 8, generator=generator), dim=1)
+    x = torch.randn(8, generator=generator)
+    counts = torch.tensor([0.0, 3.0, 10.0, 90.0, 100.0])
+    classifiers = Classifiers(5, 8)
+    classifiers.start_at_embeddings(Z, counts, num_documents=100, mean_norm=float(x.norm()), scale=7.0)
+    logits = classifiers.weight @ x + classifiers.bias[:, 0]
+    for label in range(5):
+        bias = min(-1.0, math.log((counts[label].item() + 0.5) / 100))
+        cosine = float(Z[label] @ x / x.norm())
+        assert logits[label].item() == pytest.approx(7 * cosine + bias, abs=1e-4)
+
+
+def test_random_classifiers_are_uniform_within_one_over_root_d() -> None:
+    classifiers, again = Classifiers(500, 16), Classifiers(500, 16)
+    classifiers.start_random(1)
+    again.start_random(1)
+    for tensor, twin in ((classifiers.weight, again.weight), (classifiers.bias, again.bias)):
+        assert torch.equal(tensor, twin)
+        assert 0.24 < tensor.abs().max() <= 0.25
+        assert abs(tensor.mean()) < 0.02
+
+
+def test_label_frequencies_count_documents() -> None:
+    assert label_frequencies(Y).tolist() == Y.toarray().sum(axis=0).tolist()

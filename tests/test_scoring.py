@@ -1,0 +1,181 @@
+"""Scores against dense products, combinations against loops, and fits on planted data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.sparse as sp
+import torch
+from planted import sparse_rows
+
+from xmlcli.model import Classifiers
+from xmlcli.scoring import BETAS, DEFAULT, Combination, Predictor, choose_beta, fit_logistic, rank, relevance
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+N, L, F, D, K = 30, 12, 25, 6, 8
+
+
+def candidates_with_padding(seed: int = 0) -> Ints:
+    found = np.argsort(np.random.default_rng(seed).random((N, L)), axis=1)[:, :K].astype(np.int32)
+    found[::4, 5:] = L
+    found[3] = L
+    return found
+
+
+def random_scores(seed: int, *names: str) -> dict[str, Floats]:
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal((N, K)).astype(np.float32) for name in names}
+
+
+def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
+    rng = np.random.default_rng(0)
+    X, candidates = sparse_rows(N, F, 4, rng), candidates_with_padding()
+    documents = torch.from_numpy(rng.standard_normal((N, D)).astype(np.float32))
+    classifiers = Classifiers(L, D)
+    classifiers.start_random(0)
+    counts = rng.integers(0, 9, L).astype(np.float32)
+    linear = sp.random(L, F + 1, 0.5, format="csr", dtype=np.float32, random_state=0)
+    text = sparse_rows(L, F, 6, rng)
+    neighbour = np.where(candidates < L, 0.25, -np.inf).astype(np.float32)
+    found = Predictor(classifiers, counts, linear, text).scores(X, documents, candidates, neighbour)
+    dense = {
+        "classifier": (documents @ classifiers.weight.T + classifiers.bias.T).numpy(),
+        "neighbour": np.full((N, L), 0.25),
+        "frequency": np.tile(np.log(1 + counts), (N, 1)),
+        "linear": np.column_stack([X.toarray(), np.ones(N)]) @ linear.toarray().T,
+        "label_text": X.toarray() @ text.toarray().T,
+    }
+    assert found.keys() == dense.keys()
+    there = candidates < L
+    rows = np.arange(N)[:, None]
+    for name, values in dense.items():
+        assert found[name].dtype == np.float32
+        assert np.allclose(found[name][there], values[rows, np.minimum(candidates, L - 1)][there], atol=1e-5), name
+        assert np.isfinite(found[name]).all()
+
+
+def test_scores_that_are_not_there_are_left_out() -> None:
+    classifiers = Classifiers(L, D)
+    predictor = Predictor(classifiers, np.ones(L, np.float32), None, None)
+    found = predictor.scores(
+        sp.csr_matrix((N, F), dtype=np.float32),
+        torch.zeros(N, D),
+        candidates_with_padding(),
+        np.zeros((N, K), np.float32),
+    )
+    assert set(found) == {"classifier", "neighbour", "frequency"}
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
+def test_the_authors_combination_is_their_formula(beta: float) -> None:
+    scores, candidates = random_scores(1, "classifier", "neighbour"), candidates_with_padding()
+    found = Combination("authors", {"beta": beta}).combine(scores, candidates, L)
+    assert found.dtype == np.float32
+    for i in range(N):
+        real = [j for j in range(K) if candidates[i, j] < L]
+        a, b = ([1 / (1 + math.exp(-scores[n][i, j])) for j in real] for n in ("classifier", "neighbour"))
+        wanted = [beta * p / max(a) + (1 - beta) * q / max(b) for p, q in zip(a, b, strict=True)]
+        assert np.allclose(found[i, real], wanted, atol=1e-6)
+        assert np.isneginf(np.delete(found[i], real)).all()
+
+
+def test_the_logistic_combination_is_a_weighted_sum() -> None:
+    scores, candidates = random_scores(2, "a", "b"), candidates_with_padding()
+    combination = Combination("logistic", {"a": 2.0, "b": -0.5, "intercept": 1.0})
+    found = combination.combine(scores, candidates, L)
+    there = candidates < L
+    assert np.allclose(found[there], (1 + 2 * scores["a"] - 0.5 * scores["b"])[there], atol=1e-6)
+    assert np.isneginf(found[~there]).all()
+    assert Combination(**combination.to_json()) == combination
+
+
+def test_padding_is_never_ranked_before_a_label() -> None:
+    candidates = candidates_with_padding()
+    scores = {name: np.full((N, K), -1e30, np.float32) for name in DEFAULT.coefficients if name != "intercept"}
+    for combination in (DEFAULT, Combination("authors", {"beta": 0.5})):
+        with np.errstate(over="ignore"):
+            top = rank(combination.combine(scores, candidates, L), candidates, K, L)
+        for i in range(N):
+            real = candidates[i][candidates[i] < L]
+            assert sorted(top[i, : len(real)]) == sorted(real)
+            assert (top[i, len(real) :] == L).all()
+
+
+def test_ranking_is_by_score_then_by_the_lower_label() -> None:
+    candidates = np.array([[7, 2, 5, 1], [4, 0, 9, 9]], np.int32)
+    combined = np.array([[0.5, 0.5, 0.9, 0.5], [-3.0, -3.0, -np.inf, -np.inf]], np.float32)
+    assert rank(combined, candidates, 3, 9).tolist() == [[5, 1, 2], [0, 4, 9]]
+    wide = rank(combined, candidates, 6, 9)
+    assert wide.tolist() == [[5, 1, 2, 7, 9, 9], [0, 4, 9, 9, 9, 9]]
+    assert wide.dtype == np.int32
+
+
+def test_relevance_says_which_candidates_are_true() -> None:
+    rng = np.random.default_rng(3)
+    Y, candidates = (rng.random((N, L)) < 0.3).astype(np.float32), candidates_with_padding()
+    found = relevance(candidates, sp.csr_matrix(Y))
+    assert found.tolist() == [[bool(j < L and Y[i, j]) for j in row] for i, row in enumerate(candidates)]
+
+
+def test_the_fit_finds_planted_coefficients() -> None:
+    rng = np.random.default_rng(0)
+    n, num_labels = 4000, 5
+    candidates = np.tile(np.arange(num_labels, dtype=np.int32), (n, 1))
+    candidates[::3, -1] = num_labels
+    a, b = (rng.standard_normal((n, num_labels)).astype(np.float32) * scale for scale in (1.0, 10.0))
+    a[candidates == num_labels] = 1e6  # what stands in padding must not matter
+    log_odds = 1.5 * a - 0.2 * b - 0.7
+    true = (rng.random((n, num_labels)) < 1 / (1 + np.exp(-log_odds))) & (candidates < num_labels)
+    found = fit_logistic({"a": a, "b": b}, candidates, sp.csr_matrix(true.astype(np.float32)))
+    assert found.kind == "logistic"
+    assert found.coefficients["a"] == pytest.approx(1.5, abs=0.1)
+    assert found.coefficients["b"] == pytest.approx(-0.2, abs=0.02)
+    assert found.coefficients["intercept"] == pytest.approx(-0.7, abs=0.1)
+
+
+@pytest.mark.parametrize("truth", ["none", "all", "no documents"])
+def test_without_both_kinds_of_labels_the_default_stands(truth: str) -> None:
+    rows = 0 if truth == "no documents" else N
+    candidates = np.tile(np.arange(4, dtype=np.int32), (rows, 1))
+    Y = sp.csr_matrix(np.full((rows, 4), truth == "all", np.float32))
+    assert fit_logistic({"a": np.zeros((rows, 4), np.float32)}, candidates, Y) is DEFAULT
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("classifier", "neighbour"), ("neighbour", "classifier")])
+def test_beta_goes_to_the_score_that_ranks_validation_right(right: str, wrong: str) -> None:
+    rng = np.random.default_rng(0)
+    Y = (rng.random((N, L)) < 0.2).astype(np.float32)
+    candidates = np.tile(np.arange(L, dtype=np.int32), (N, 1))
+    scores = {right: 4 * Y - 2, wrong: rng.standard_normal((N, L)).astype(np.float32) - 4 * Y}
+    found = choose_beta(scores, candidates, sp.csr_matrix(Y), np.ones(L, np.float32)).coefficients["beta"]
+    assert found >= 0.75 if right == "classifier" else found <= 0.5
+
+
+def test_beta_is_the_best_of_all_tried() -> None:
+    rng = np.random.default_rng(5)
+    Y = (rng.random((N, L)) < 0.2).astype(np.float32)
+    candidates = candidates_with_padding()
+    noise = random_scores(6, "classifier", "neighbour")
+    gathered = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), candidates, axis=1)
+    scores = {name: (value + gathered).astype(np.float32) for name, value in noise.items()}
+
+    def quality(beta: float) -> float:
+        combined = Combination("authors", {"beta": beta}).combine(scores, candidates, L)
+        top = rank(combined, candidates, 5, L)
+        hits = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), top, axis=1)
+        return sum(float(hits[:, :k].mean()) for k in (1, 3, 5))
+
+    found = choose_beta(scores, candidates, sp.csr_matrix(Y), np.ones(L, np.float32)).coefficients["beta"]
+    assert quality(found) == pytest.approx(max(quality(beta) for beta in BETAS))
+
+
+def test_beta_without_validation_documents_is_still_one_of_those_tried() -> None:
+    empty = {name: np.zeros((0, K), np.float32) for name in ("classifier", "neighbour")}
+    found = choose_beta(
+        empty, np.zeros((0, K), np.int32), sp.csr_matrix((0, L), dtype=np.float32), np.ones(L, np.float32)
+    )
+    assert found.coefficients["beta"] in BETAS

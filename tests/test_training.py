@@ -1,0 +1,291 @@
+"""Targets against loops, a step's gradients against autograd's, what training finds, going on from a checkpoint."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.sparse as sp
+import torch
+from fakes import make_config
+from planted import collection, labels, sparse_rows
+
+from xmlcli import runtime
+from xmlcli.config import ClfConfig, ModelConfig
+from xmlcli.encoder import encode
+from xmlcli.model import Model, empty_model
+from xmlcli.training import Schedule, Targets, TrainingData, draw_targets, train, train_step
+
+BATCH = replace(
+    make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
+    learning_rate=0.1, residual_rate=0.1, schedule="linear", negatives="batch", hard_negatives=3, random_negatives=0,
+    max_positives=None,
+)  # fmt: skip
+DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)
+AUTHORS = replace(DOCUMENT, max_positives=20)
+ENCODER = ModelConfig(
+    dim=6, start="projection", token_norm=2.0, classifier_scale=5.0, activation="gelu", dropout=0.0, residual=True
+)
+
+
+def shortlists(N: int, L: int, k: int, seed: int) -> npt.NDArray[np.int32]:
+    """Random shortlists, every third one cut short by padding."""
+    found = np.argsort(np.random.default_rng(seed).random((N, L)), axis=1)[:, :k].astype(np.int32)
+    found[::3, k // 2 :] = L
+    return found
+
+
+def batch(seed: int, *, B: int = 12, L: int = 15, most: int = 5) -> tuple[sp.csr_matrix, npt.NDArray[np.int32]]:
+    """Y (B, L) whose last two labels have no document, and shortlists that name them all the same."""
+    rng = np.random.default_rng(seed)
+    Y = labels(B, L - 2, rng.integers(1, most, B), rng)
+    Y = sp.csr_matrix((Y.data, Y.indices, Y.indptr), shape=(B, L))
+    return Y, shortlists(B, L, 7, seed)
+
+
+def cells(Y: sp.csr_matrix, shortlist: npt.NDArray[np.int32], config: ClfConfig) -> npt.NDArray[np.bool_]:
+    """Which documents and labels count in the loss, bool (B, L), by loops; all positives are kept."""
+    B, L = Y.shape
+    truth = Y.toarray() > 0
+    counts = np.zeros((B, L), bool)
+    for i in range(B):
+        if config.negatives == "document":
+            own = np.flatnonzero(truth[i]).tolist()
+            others = [j for j in shortlist[i] if j < L and j not in own]
+            counts[i, own + others[: max(len(shortlist[i]) - len(own), 0)]] = True
+        else:
+            counts[:, [j for j in shortlist[i, : config.hard_negatives] if j < L]] = True
+            counts[:, truth[i]] = True
+    if config.negatives == "batch":
+        counts[:, L - 2 :] = False
+    return counts
+
+
+def spread(targets: Targets, L: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """The targets as bool (B, L): which cells count, and which of them are positive."""
+    B = int(targets.rows.max()) + 1
+    counts, positive = np.zeros((B, L), bool), np.zeros((B, L), bool)
+    counts[:, targets.labels] = True if targets.mask is None else targets.mask
+    positive[targets.rows, targets.labels[targets.columns]] = True
+    return counts, positive
+
+
+@pytest.mark.parametrize("config", [BATCH, DOCUMENT], ids=["batch", "document"])
+@pytest.mark.parametrize("seed", range(5))
+def test_targets_are_positives_and_shortlisted_negatives(config: ClfConfig, seed: int) -> None:
+    Y, shortlist = batch(seed, L=60)
+    targets = draw_targets(Y, shortlist, np.arange(58), config, np.random.default_rng(seed))
+    counts, positive = spread(targets, 60)
+    assert (np.diff(targets.labels) > 0).all()
+    assert positive.tolist() == (Y.toarray() > 0).tolist()
+    assert counts.tolist() == cells(Y, shortlist, config).tolist()
+
+
+def test_random_negatives_are_trainable_and_count_for_all_documents() -> None:
+    Y, shortlist = batch(0, L=200)
+    config = replace(BATCH, hard_negatives=0, random_negatives=30)
+    trainable = np.arange(0, 198, 2)
+    Y = sp.csr_matrix((Y.data, (Y.nonzero()[0], Y.nonzero()[1] // 2 * 2)), shape=Y.shape)
+    targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(0))
+    counts, positive = spread(targets, 200)
+    extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
+    assert 10 < len(extra) <= 30
+    assert np.isin(extra, trainable).all()
+    assert (counts == counts.any(axis=0)).all()
+
+
+def test_an_unkept_positive_that_was_retrieved_is_a_negative_as_with_the_authors() -> None:
+    """30 positives, all retrieved, k = 40: 20 targets of 1, 10 true labels and 10 others of 0 (method notes, D1)."""
+    Y = sp.csr_matrix((np.arange(100) < 30).astype(np.float32)[None])
+    shortlist = np.arange(40, dtype=np.int32)[None]
+    kept = []
+    for seed in range(4):
+        targets = draw_targets(Y, shortlist, np.arange(100), AUTHORS, np.random.default_rng(seed))
+        counts, positive = spread(targets, 100)
+        assert positive.sum() == 20
+        assert positive[0, :30].sum() == 20
+        assert counts[0].nonzero()[0].tolist() == list(range(40))
+        kept.append(tuple(positive[0].nonzero()[0]))
+    assert len(set(kept)) == 4  # drawn anew each time
+
+
+def test_true_labels_are_never_negatives_of_ours() -> None:
+    Y = sp.csr_matrix((np.arange(100) < 30).astype(np.float32)[None])
+    shortlist = np.arange(40, dtype=np.int32)[None]
+    for config in (BATCH, DOCUMENT):
+        targets = draw_targets(
+            Y, shortlist, np.arange(100), replace(config, hard_negatives=40), np.random.default_rng(0)
+        )
+        counts, positive = spread(targets, 100)
+        assert positive[0].nonzero()[0].tolist() == list(range(30))
+        assert (counts & ~positive)[0].nonzero()[0].tolist() == list(range(30, 40))
+
+
+def test_documents_of_few_labels_keep_them_all_with_the_authors() -> None:
+    Y, shortlist = batch(1)
+    targets = draw_targets(Y, shortlist, np.arange(13), AUTHORS, np.random.default_rng(0))
+    counts, positive = spread(targets, 15)
+    assert positive.tolist() == (Y.toarray() > 0).tolist()
+    assert counts.tolist() == cells(Y, shortlist, DOCUMENT).tolist()
+
+
+def test_the_farthest_retrieved_labels_make_room_for_positives() -> None:
+    Y = sp.csr_matrix((np.isin(np.arange(10), [0, 8, 9])).astype(np.float32)[None])
+    shortlist = np.array([[5, 0, 4, 3, 2]], np.int32)
+    targets = draw_targets(Y, shortlist, np.arange(10), DOCUMENT, np.random.default_rng(0))
+    counts, _ = spread(targets, 10)
+    assert counts[0].nonzero()[0].tolist() == [0, 4, 5, 8, 9]
+
+
+class Recorder:
+    """Stands for a row optimiser: keeps the gradient, moves nothing."""
+
+    def __init__(self, table: torch.Tensor) -> None:
+        self.grad = torch.zeros_like(table)
+        self.rate = 0.0
+
+    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+        assert len(rows.unique()) == len(rows)
+        self.grad[rows] = grad
+        self.rate = learning_rate
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("config", [BATCH, DOCUMENT], ids=["batch", "document"])
+def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
+    config: ClfConfig, residual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "matrix_dtype", lambda device: torch.float32)
+    Y, shortlist = batch(0)
+    X = sparse_rows(12, 20, 4, np.random.default_rng(1))
+    model = empty_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
+    model.classifiers.start_random(2)
+    if model.encoder.residual is not None:
+        model.encoder.residual.weight.data += 0.3 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    reference = copy.deepcopy(model.encoder).train()
+    W, b = (t.clone().requires_grad_() for t in (model.classifiers.weight, model.classifiers.bias))
+    tokens = reference.tokens.detach().clone().requires_grad_()
+    logits = reference.head(torch.from_numpy(X.toarray()) @ tokens) @ W.T + b.T
+    truth = torch.from_numpy(Y.toarray())
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    counts = cells(Y, shortlist, config)
+    (each * torch.from_numpy(counts)).sum().backward()
+
+    optimisers = [Recorder(model.encoder.tokens), Recorder(W.detach()), Recorder(b.detach())]
+    model.tokens_optimiser, model.weight_optimiser, model.bias_optimiser = optimisers
+    targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
+    train_step(model, X, targets, learning_rate=0.5, residual_rate=0.0)
+    for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
+        assert wanted.grad is not None
+        assert found.rate == 0.5
+        assert torch.allclose(found.grad, wanted.grad, atol=1e-5)
+    if residual:
+        assert model.encoder.residual is not None
+        assert reference.residual is not None
+        assert torch.allclose(model.encoder.residual.weight.grad, reference.residual.weight.grad, atol=1e-5)
+        assert torch.allclose(model.encoder.residual.bias.grad, reference.residual.bias.grad, atol=1e-5)
+
+
+def test_documents_without_features_or_labels_are_not_trained_on() -> None:
+    X = sp.csr_matrix(np.array([[1, 0], [0, 0], [0, 1], [1, 1]], np.float32))
+    Y = sp.csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], np.float32))
+    found = TrainingData.of(X, Y, np.arange(8, dtype=np.int32).reshape(4, 2))
+    assert found.X.toarray().tolist() == [[1, 0], [1, 1]]
+    assert found.Y.toarray().tolist() == [[0, 1, 0], [0, 1, 0]]
+    assert found.shortlist.tolist() == [[0, 1], [6, 7]]
+    assert 1 in found.trainable
+    assert 2 not in found.trainable
+
+
+def planted(config: ClfConfig) -> tuple[Model, TrainingData, Schedule]:
+    X, Y = collection(150, 20, 0)
+    model = empty_model(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
+    model.classifiers.start_random(0)
+    return model, TrainingData.of(X, Y, shortlists(150, 20, 12, 1)), Schedule.of(150, 1, config)
+
+
+def precision_at_1(model: Model, data: TrainingData) -> float:
+    scores = encode(model.encoder, data.X) @ model.classifiers.weight.T + model.classifiers.bias.T
+    return float(data.Y.toarray()[np.arange(150), scores.argmax(dim=1).numpy()].mean())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(BATCH, epochs=20, learning_rate=0.3, random_negatives=5),
+        replace(DOCUMENT, epochs=20, learning_rate=0.05),
+        replace(AUTHORS, epochs=20, learning_rate=0.05, max_positives=2),
+    ],
+    ids=["ours", "document", "authors"],
+)
+def test_training_finds_the_labels_of_planted_words(config: ClfConfig) -> None:
+    model, data, schedule = planted(config)
+    before = precision_at_1(model, data)
+    train(model, data, schedule, cycle=1, seed=0)
+    assert before < 0.3
+    assert precision_at_1(model, data) > 0.9
+
+
+def test_labels_without_documents_keep_their_classifiers() -> None:
+    Y, shortlist = batch(0)
+    X = sparse_rows(12, 20, 4, np.random.default_rng(1))
+    model = empty_model(20, 15, ENCODER, "adagrad")
+    model.classifiers.start_random(2)
+    before = model.classifiers.weight.clone()
+    data = TrainingData.of(X, Y, shortlist)
+    train(model, data, Schedule.of(12, 1, replace(BATCH, random_negatives=9)), cycle=1, seed=0)
+    moved = (model.classifiers.weight != before).any(dim=1)
+    assert not moved[13:].any()
+    assert moved[data.Y.getnnz(axis=0) > 0].all()
+
+
+@pytest.mark.parametrize("config", [replace(BATCH, random_negatives=5), replace(AUTHORS, max_positives=2)])
+@pytest.mark.parametrize("at", [1, 5, 7])
+def test_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(config: ClfConfig, at: int) -> None:
+    saved: dict[str, dict[str, torch.Tensor]] = {}
+
+    def save(model: Model) -> Callable[[int], None]:
+        def after_step(done: int) -> None:
+            if done == at:
+                saved["model"] = {n: t.clone() for n, t in model.tensors().items()}
+                saved["optimiser"] = {n: t.clone() for n, t in model.optimiser_tensors().items()}
+
+        return after_step
+
+    whole, data, schedule = planted(config)
+    assert schedule.steps_an_epoch == 5
+    train(whole, data, schedule, cycle=2, seed=7, after_step=save(whole))
+    resumed, _, _ = planted(config)
+    resumed.load(saved["model"], saved["optimiser"])
+    torch.manual_seed(12345)  # the state of torch's own generator must not matter
+    train(resumed, data, schedule, cycle=2, seed=7, start=at)
+    for name, tensor in (whole.tensors() | whole.optimiser_tensors()).items():
+        assert torch.equal(tensor, (resumed.tensors() | resumed.optimiser_tensors())[name]), name
+
+
+@pytest.mark.parametrize("other", [{"seed": 8, "cycle": 2}, {"seed": 7, "cycle": 1}])
+def test_seed_and_cycle_decide_the_random_numbers(other: dict[str, int]) -> None:
+    def weights(seed: int, cycle: int) -> torch.Tensor:
+        model, data, schedule = planted(replace(BATCH, epochs=1, schedule="halving"))
+        train(model, data, schedule, cycle=cycle, seed=seed)
+        return model.classifiers.weight
+
+    assert torch.equal(weights(7, 2), weights(7, 2))
+    assert not torch.equal(weights(7, 2), weights(**other))
+
+
+def test_a_cycle_ends_after_its_steps_and_says_so() -> None:
+    model, data, schedule = planted(BATCH)
+    told: list[tuple[int, int]] = []
+    done: list[int] = []
+    train(model, data, schedule, cycle=1, seed=0, start=3, after_step=done.append,
+          progress=lambda label, i, n: told.append((i, n)))  # fmt: skip
+    assert done == list(range(4, schedule.steps + 1))
+    assert told == [(i, schedule.steps) for i in done]

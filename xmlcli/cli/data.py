@@ -1,0 +1,49 @@
+"""What commands that read a dataset do before: fetch a published one that is missing, and warn of idle options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from xmlcli.cli.fetch import fetch_shown
+from xmlcli.cli.options import Opened, Options
+
+if TYPE_CHECKING:
+    from xmlcli.calls import Call
+
+OFFLINE_VARIABLE = "XMLCLI_OFFLINE"
+_TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
+
+
+def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping[str, str] = os.environ) -> None:
+    """See that the dataset which `prepare` reads is on this machine, unless its artifact is there already.
+
+    Raises:
+        DatasetError: it is not, and cannot be fetched.
+    """
+    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.layouts import TABLE
+    from xmlcli.errors import AbsentDatasetError, DatasetError
+    from xmlcli.stages.raw import search_folders
+
+    if opened.workspace.artifact(prepare.output).exists():
+        return
+    folders = search_folders(options.root)
+    try:
+        folder = locate(opened.run.dataset, folders)
+    except AbsentDatasetError as absent:
+        if environ.get(OFFLINE_VARIABLE):
+            raise
+        try:
+            folder = fetch_shown(opened.run.dataset, folders[0], None)
+        except DatasetError as failed:
+            raise AbsentDatasetError(f"{absent}\n{failed}") from failed
+    except DatasetError:
+        return  # prepare says what is wrong
+    idle = [f"prepare.{name}" for name in _TABLE_OPTIONS if f"prepare.{name}" in opened.overrides]
+    if idle and folder.layout != TABLE:
+        text = f"warning: {', '.join(idle)} has no effect: {folder.name} is no table but {folder.layout}"
+        typer.secho(text, err=True, fg="yellow")
