@@ -89,6 +89,8 @@ class ProxyConfig:
     """Take a pair's document out of its label's centroid."""
     label_text: bool
     """Count a label's own text as one more document of it; a label without documents then has an embedding."""
+    words: bool
+    """Also embed labels in the space of words, as centroids of tf-idf rows: the cosines of both embeddings add up."""
 
 
 @dataclass(frozen=True)

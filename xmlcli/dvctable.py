@@ -1,8 +1,8 @@
 """The table that dvc.yaml reads: params.yaml, written from the plan because templates do no arithmetic.
 
-    runs:        <run>: {options, pipeline}
-    embeddings:  <run>-<cycle>: {run, options, pipeline, cycle, previous, carried}
-    cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous, labels}
+runs:        <run>: {options, pipeline}
+embeddings:  <run>-<cycle>: {run, options, pipeline, cycle, previous, carried}
+cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous, labels}
 """
 
 from __future__ import annotations

@@ -85,9 +85,7 @@ def tensor_shapes(path: Path) -> dict[str, str]:
         (length,) = struct.unpack("<Q", handle.read(8))
         header = json.loads(handle.read(length))
     return {
-        name: f"{entry['dtype']} {entry['shape']}"
-        for name, entry in sorted(header.items())
-        if name != "__metadata__"
+        name: f"{entry['dtype']} {entry['shape']}" for name, entry in sorted(header.items()) if name != "__metadata__"
     }
 
 

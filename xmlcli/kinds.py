@@ -50,6 +50,7 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     "labels": {
         "Z.npy": FileSpec("float32", ("L", "D"), inference=True),
         "known.npy": FileSpec("bool", ("L",), inference=True),
+        "words.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "proxy.safetensors": FileSpec(),
         "report.json": FileSpec(),
     },

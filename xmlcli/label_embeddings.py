@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
+from sklearn.preprocessing import normalize
 from torch import nn
 
 from xmlcli.config import ProxyConfig
@@ -120,3 +121,9 @@ def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
     """Return the label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
     means = centroids.means()
     return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()
+
+
+def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
+    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F)."""
+    sums = Y.T.tocsr() @ X
+    return normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)

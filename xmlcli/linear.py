@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from numba import get_num_threads, njit, prange
-from sklearn.preprocessing import normalize
 
 from xmlcli.config import LinearConfig
+from xmlcli.label_embeddings import word_centroids
 from xmlcli.progress import Progress, silent
 
 Floats = npt.NDArray[np.float32]
@@ -60,12 +60,6 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints) -> Problems:
     return Problems(both.indptr.astype(np.int64), both.indices, np.where(both.data > 1, 1, -1).astype(np.float32))
 
 
-def centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
-    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F)."""
-    sums = Y.T.tocsr() @ X
-    return normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)
-
-
 def train_linear(
     X: sp.csr_matrix,
     Y: sp.csr_matrix,
@@ -81,7 +75,7 @@ def train_linear(
     """
     L, F = Y.shape[1], X.shape[1]
     problems = label_problems(Y, shortlist)
-    start = (centroids(X, Y, label_text) * np.float32(config.start)).tocsr()
+    start = (word_centroids(X, Y, label_text) * np.float32(config.start)).tocsr()
     room = _room(X, problems, start)
     blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
     first = 0

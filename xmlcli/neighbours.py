@@ -9,6 +9,7 @@ The bonus becomes part of the cosine by two more coordinates (Bachrach et al. 20
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from numba import get_num_threads, njit, prange
 from xmlcli.config import ShortlistConfig
 from xmlcli.metrics import hit_matrix
 from xmlcli.progress import Progress, silent
-from xmlcli.runtime import matrix_dtype
+from xmlcli.runtime import matrix_dtype, product
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -29,23 +30,34 @@ _BLOCK = 1024
 _ERROR = 2.0**-6  # bound on the error of a bfloat16 product of unit vectors: 2^-8 each for input and output, doubled
 
 
+@dataclass(frozen=True)
+class LabelVectors:
+    """What labels are searched by.
+
+    Attributes:
+        Z: label embeddings, float32 (L, D) unit rows.
+        known: bool (L,), labels with a document or a text.
+        words: unit centroids of the labels' word features, float32 CSR (L, F), or None.
+    """
+
+    Z: Floats
+    known: npt.NDArray[np.bool_]
+    words: sp.csr_matrix | None = None
+
+
 def shortlist_size(num_documents: int, num_labels: int, config: ShortlistConfig) -> int:
     """Return the length of the shortlists: all labels of a small collection, `size` of a large one."""
     complete = num_documents * num_labels <= config.complete_pairs
     return num_labels if complete else min(config.size, num_labels)
 
 
-def make_index(
-    Z: Floats, known: npt.NDArray[np.bool_], frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu"
-) -> Index:
-    """Index label embeddings with the configured backend.
-
-    Z: float32 (L, D) unit rows; known: bool (L,), labels with a document or a text; frequencies: float32 (L,).
-    """
+def make_index(labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu") -> Index:
+    """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label."""
     prior = (config.prior * np.log1p(frequencies)).astype(np.float32)
-    searchable = known if config.mask_unseen else np.ones_like(known)
+    searchable = labels.known if config.mask_unseen else np.ones_like(labels.known)
+    Z = labels.Z
     if config.backend == "exact":
-        return ExactIndex(Z, prior=prior, searchable=searchable, device=device)
+        return ExactIndex(Z, prior=prior, searchable=searchable, words=labels.words, device=device)
     graph = {"M": config.M, "ef_construction": config.ef_construction, "ef_search": config.ef_search}
     return HnswIndex(Z, prior=prior, searchable=searchable, **graph)
 
@@ -58,10 +70,13 @@ def recall(indices: Ints, Y: sp.csr_matrix) -> float:
 class Index(Protocol):
     """Finds the nearest labels."""
 
-    def search(self, documents: Floats, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+    def search(
+        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
+    ) -> tuple[Ints, Floats]:
         """Return `indices` int32 (N, k), best first, padded with L, and `scores` float32 (N, k), padded with -inf.
 
-        `documents` float32 (N, D) have unit or zero length. Ties are broken by the lower label id.
+        `documents` float32 (N, D) have unit or zero length; `X` float32 CSR (N, F) are the same documents' words, used
+        by an index that has words. Ties are broken by the lower label id.
         """
 
 
@@ -72,15 +87,21 @@ class ExactIndex:
     of the k-th. Only these are scored in float32.
     """
 
-    def __init__(self, Z: Floats, *, prior: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu") -> None:
-        """Z: float32 (L, D) unit rows; prior: float32 (L,); searchable: bool (L,)."""
+    def __init__(
+        self, Z: Floats, *, prior: Floats, searchable: npt.NDArray[np.bool_], words: sp.csr_matrix | None = None,
+        device: str = "cpu",
+    ) -> None:  # fmt: skip
+        """Z: float32 (L, D) unit rows; prior: float32 (L,); searchable: bool (L,); words: float32 CSR (L, F)."""
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = Z.shape[0]
         self._device = device
         self._Z = torch.from_numpy(np.ascontiguousarray(Z[self._ids])).to(device)
-        self._prior = torch.from_numpy(np.ascontiguousarray(prior[self._ids])).to(device)
+        self._prior = np.ascontiguousarray(prior[self._ids])
+        self._words = None if words is None else words[self._ids].tocsc()
 
-    def search(self, documents: Floats, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+    def search(
+        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
+    ) -> tuple[Ints, Floats]:
         """See `Index.search`."""
         N = documents.shape[0]
         indices = np.full((N, k), self._num_labels, np.int32)
@@ -88,31 +109,50 @@ class ExactIndex:
         found = min(k, len(self._ids))
         if found == 0:
             return indices, scores
-        dtype = matrix_dtype(self._device)
-        Z = self._Z.to(dtype)
         for start in range(0, N, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))
             F = torch.from_numpy(documents[block]).to(self._device)
-            approximate = (F.to(dtype) @ Z.T).float()  # (B, L')
-            approximate += self._prior
+            bonus = self._bonus(X[block] if X is not None else None, F.shape[0])
+            approximate = product(F, self._Z.T)  # (B, L')
             if self._device == "cpu":
-                margin = _ERROR if dtype == torch.bfloat16 else 0.0
-                local, best = _top_k(approximate.numpy(), documents[block], self._Z.numpy(), self._prior.numpy(),
-                                     found, np.float32(margin), get_num_threads())  # fmt: skip
+                margin = np.float32(_ERROR if matrix_dtype("cpu") == torch.bfloat16 else 0.0)
+                local, best = _top_k(
+                    approximate.numpy(), documents[block], self._Z.numpy(), bonus, found, margin, get_num_threads()
+                )
             else:
-                local, best = _top_k_on_card(approximate, F, self._Z, self._prior, found)
+                local, best = _top_k_on_card(approximate, F, self._Z, torch.from_numpy(bonus).to(self._device), found)
             indices[block, :found] = self._ids[local]
             scores[block, :found] = best
             progress("shortlist", block.stop, N)
         return indices, scores
 
+    def _bonus(self, X: sp.csr_matrix | None, num_rows: int) -> Floats:
+        """Return what is added to the cosines of a block: the priors and the cosines of the words, (B, L')."""
+        bonus = np.empty((num_rows, len(self._ids)), np.float32)
+        bonus[:] = self._prior
+        if self._words is not None and X is not None:
+            W = self._words
+            _add_products(X.indptr, X.indices, X.data, W.indptr, W.indices, W.data, bonus)
+        return bonus
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def _add_products(x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add the product of CSR rows x (B, F) and a CSC matrix w (L', F), transposed, to out (B, L')."""
+    for i in prange(len(x_offsets) - 1):
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            value = x_values[p]
+            for q in range(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1]):
+                out[i, w_rows[q]] += value * w_values[q]
+
 
 def _top_k_on_card(
-    approximate: torch.Tensor, F: torch.Tensor, Z: torch.Tensor, prior: torch.Tensor, k: int
+    approximate: torch.Tensor, F: torch.Tensor, Z: torch.Tensor, bonus: torch.Tensor, k: int
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Take twice as many labels by the approximate scores, score them in float32, keep the best k."""
+    approximate = approximate + bonus
     candidates = approximate.topk(min(2 * k, approximate.shape[1]), dim=1).indices.sort(dim=1).values  # (B, 2k)
-    exact = torch.einsum("bd,bkd->bk", F, Z[candidates]) + prior[candidates]
+    exact = torch.einsum("bd,bkd->bk", F, Z[candidates]) + bonus.gather(1, candidates)
     order = exact.argsort(dim=1, descending=True, stable=True)[:, :k]
     return candidates.gather(1, order).cpu().numpy(), exact.gather(1, order).cpu().numpy()
 
@@ -126,10 +166,10 @@ def _dot(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def _top_k(S, F, Z, prior, k, margin, num_threads):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _top_k(S, F, Z, bonus, k, margin, num_threads):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the k best columns of each row of S (B, L'), ordered by exact score, then by lower column.
 
-    S may be wrong by `margin / 2`; with a margin of 0 it is taken as it is.
+    The score is S + bonus, both (B, L'). S may be wrong by `margin / 2`; with a margin of 0 it is taken as it is.
     """
     num_rows, num_columns = S.shape
     indices = np.empty((num_rows, k), np.int64)
@@ -141,7 +181,7 @@ def _top_k(S, F, Z, prior, k, margin, num_threads):  # type: ignore[no-untyped-d
             # a first pass over S with a rising threshold leaves few columns for the selection
             count, threshold, limit = 0, np.float32(-np.inf), 4 * k + 64
             for column in range(num_columns):
-                value = S[row, column]
+                value = S[row, column] + bonus[row, column]
                 if value >= threshold:
                     kept[count], values[count] = column, value
                     count += 1
@@ -160,7 +200,7 @@ def _top_k(S, F, Z, prior, k, margin, num_threads):  # type: ignore[no-untyped-d
                     kept[count] = kept[i]
                     values[count] = values[i]
                     if margin > 0:
-                        values[count] = prior[kept[i]] + _dot(F[row], Z[kept[i]])
+                        values[count] = bonus[row, kept[i]] + _dot(F[row], Z[kept[i]])
                     count += 1
             order = np.argsort(-values[:count], kind="mergesort")
             for i in range(k):
@@ -196,7 +236,9 @@ class HnswIndex:
             )
             self._index.setQueryTimeParams({"efSearch": ef_search})
 
-    def search(self, documents: Floats, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+    def search(
+        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
+    ) -> tuple[Ints, Floats]:
         """See `Index.search`; where the graph finds fewer than k labels the rest is padding."""
         N = documents.shape[0]
         indices = np.full((N, k), self._num_labels, np.int32)

@@ -1,12 +1,12 @@
 """Where everything of a run lies, and the lock that keeps two runs apart.
 
-    artifacts/<run>/prepared/               see `xmlcli.kinds` for the files of each folder
-    artifacts/<run>/cycle<c>/<kind>/
-    metrics/<run>/cycle<c>.json             what `dvc metrics show` reads
-    runs/<run>/<call>.json                  what made an artifact, and what it cost
-    runs/<run>/run.json                     the dataset, profile and overrides of the run
-    scratch/<run>/<call>/                   checkpoints of a call that has not finished
-    scratch/<run>/lock                      held while a run writes
+artifacts/<run>/prepared/               see `xmlcli.kinds` for the files of each folder
+artifacts/<run>/cycle<c>/<kind>/
+metrics/<run>/cycle<c>.json             what `dvc metrics show` reads
+runs/<run>/<call>.json                  what made an artifact, and what it cost
+runs/<run>/run.json                     the dataset, profile and overrides of the run
+scratch/<run>/<call>/                   checkpoints of a call that has not finished
+scratch/<run>/lock                      held while a run writes
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -171,6 +172,8 @@ def _receive(part: _Part, progress: Progress) -> None:
             raise _BrokenOffError(f"HTTP {error.code} {error.reason}") from error
         raise _failed(part.url, f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.URLError) and isinstance(error.reason, socket.gaierror) and not have:
+            raise _failed(part.url, f"no such host, or no network ({error.reason.strerror})") from error
         raise _BrokenOffError(str(error) or type(error).__name__) from error
 
 

@@ -60,7 +60,7 @@ def fetch(
             try:
                 found = _obtain(known, address, staging, patience, progress, checked=addresses is None)
             except DatasetError as error:
-                reasons.append(" ".join(str(error).split("\n")))
+                reasons.append(", ".join(str(error).split("\n")))
                 shutil.rmtree(staging / "unpacked", ignore_errors=True)
                 continue
             found.replace(target)

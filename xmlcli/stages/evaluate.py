@@ -19,7 +19,7 @@ from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.model import label_frequencies
 from xmlcli.neighbours import Index, make_index, recall, shortlist_size
 from xmlcli.scoring import Combination, Predictor, choose_beta, fit_logistic, rank
-from xmlcli.stages.inputs import predictor
+from xmlcli.stages.inputs import label_vectors, predictor
 from xmlcli.stages.job import PREDICT_NOTE, Job
 
 VERSION = 1
@@ -42,7 +42,7 @@ class Scorer:
     def __call__(self, X: sp.csr_matrix, job: Job) -> tuple[Ints, dict[str, Floats]]:
         """Return candidates int32 (N, k), padded with L, and name → score float32 (N, k)."""
         documents = encode(self.encoder, X)
-        candidates, similarity = self.index.search(unit(documents), self.size, progress=job.progress)
+        candidates, similarity = self.index.search(unit(documents), self.size, X=X, progress=job.progress)
         cosine = similarity - np.append(self.bonus, 0)[candidates]
         return candidates, self.predictor.scores(X, documents, candidates, cosine.astype(np.float32))
 
@@ -82,7 +82,7 @@ def _scorer(job: Job, prepared: Artifact) -> Scorer:
     frequencies = label_frequencies(Y).numpy()
     return Scorer(
         encoder,
-        make_index(labels.array("Z.npy"), labels.array("known.npy"), frequencies, config, device=job.device),
+        make_index(label_vectors(labels), frequencies, config, device=job.device),
         Predictor(
             classifiers,
             frequencies,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from xmlcli.artifacts import Artifact
 from xmlcli.encoder import Encoder, encode
 from xmlcli.model import Classifiers, load_predictor
+from xmlcli.neighbours import LabelVectors
 from xmlcli.stages.job import Job
 
 
@@ -23,3 +24,9 @@ def label_texts(encoder: Encoder, prepared: Artifact) -> torch.Tensor | None:
     X = prepared.csr("label_text_X.npz")
     there = torch.from_numpy(X.getnnz(axis=1) > 0).to(encoder.tokens.device)
     return F.normalize(encode(encoder, X), dim=1) * there[:, None]
+
+
+def label_vectors(labels: Artifact) -> LabelVectors:
+    """Return what the labels are searched by."""
+    words = labels.csr("words.npz") if labels.has("words.npz") else None
+    return LabelVectors(labels.array("Z.npy"), labels.array("known.npy"), words)

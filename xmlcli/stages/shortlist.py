@@ -5,7 +5,7 @@ from __future__ import annotations
 from xmlcli.encoder import encode, unit
 from xmlcli.model import label_frequencies
 from xmlcli.neighbours import make_index, recall, shortlist_size
-from xmlcli.stages.inputs import predictor
+from xmlcli.stages.inputs import label_vectors, predictor
 from xmlcli.stages.job import Job
 
 VERSION = 1
@@ -22,11 +22,11 @@ def run(job: Job) -> None:
     encoder, _ = predictor(job)
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
     frequencies = label_frequencies(Y).numpy()
-    index = make_index(labels.array("Z.npy"), labels.array("known.npy"), frequencies, config, device=job.device)
+    index = make_index(label_vectors(labels), frequencies, config, device=job.device)
     size = shortlist_size(Y.shape[0], Y.shape[1], config)
-    indices, scores = index.search(unit(encode(encoder, X)), size, progress=job.progress)
+    indices, scores = index.search(unit(encode(encoder, X)), size, X=X, progress=job.progress)
     X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
-    found, _ = index.search(unit(encode(encoder, X_validation)), size)
+    found, _ = index.search(unit(encode(encoder, X_validation)), size, X=X_validation)
     report = {
         "size": size,
         "recall": round(recall(found, Y_validation), 6),
