@@ -35,9 +35,7 @@ def relative(items: list[Any], folder: Path) -> set[str]:
 
 def parameters(stage: Any, folder: Path) -> dict[str, set[str]]:
     """Return file → tracked keys."""
-    return {
-        Path(d.fs_path).relative_to(folder).as_posix(): set(d.params) for d in stage.deps if hasattr(d, "params")
-    }
+    return {Path(d.fs_path).relative_to(folder).as_posix(): set(d.params) for d in stage.deps if hasattr(d, "params")}
 
 
 def check(stages: dict[str, Any], folder: Path, run: RunId, config: Config, pipeline: str) -> None:

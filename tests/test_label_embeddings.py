@@ -11,11 +11,11 @@ import torch
 from planted import labels
 
 from xmlcli.config import ProxyConfig
-from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
+from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy, word_centroids
 
 OURS = ProxyConfig(
-    epochs=3, learning_rate=0.01, decay=True, batch_size=16, start="identity", hidden=1, unit_vectors=True,
-    leave_one_out=True, label_text=True,
+    epochs=3, learning_rate=0.01, decay=True, batch_size=16, max_pairs=10**9, start="identity", hidden=1,
+    unit_vectors=True, leave_one_out=True, label_text=True, words=True,
 )  # fmt: skip
 AUTHORS = replace(OURS, decay=False, start="random", hidden=12, unit_vectors=False, leave_one_out=False)
 
@@ -149,3 +149,28 @@ def test_label_embeddings_are_unit_images_of_the_centroids(has_map: bool) -> Non
         image = outer.weight @ (inner.weight @ c + inner.bias) + outer.bias if has_map else c
         assert np.allclose(z, (image / image.norm().clamp(min=1e-12)).detach(), atol=1e-6)
     assert Z[8].any() == has_map  # g(0) for a label without documents
+
+
+def test_an_epoch_takes_no_more_pairs_than_allowed() -> None:
+    documents, Y = problem()
+    seen: list[int] = []
+    g = ProxyMap(6, OURS, seed=0)
+    train_proxy(
+        g, documents, Centroids(documents, Y, None), Y, replace(OURS, max_pairs=20),
+        generator=np.random.default_rng(0), progress=lambda _, __, total: seen.append(total),
+    )  # fmt: skip
+    assert set(seen) == {3 * 2}
+
+
+def test_word_centroids_are_unit_sums_without_their_smallest_entries() -> None:
+    rng = np.random.default_rng(3)
+    X = sp.random(60, 40, 0.3, format="csr", dtype=np.float32, random_state=rng)
+    Y, text = (
+        labels(60, 5, np.full(60, 2), rng),
+        sp.random(5, 40, 0.1, format="csr", dtype=np.float32, random_state=rng),
+    )
+    for given in (None, text):
+        sums = Y.T.toarray() @ X.toarray() + (0 if given is None else given.toarray())
+        wanted = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        found = word_centroids(X, Y, given).toarray()
+        assert np.allclose(found, np.where(wanted < 0.03, 0, wanted), atol=1e-5)

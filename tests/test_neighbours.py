@@ -13,7 +13,7 @@ import torch
 from fakes import make_config
 
 from xmlcli import neighbours
-from xmlcli.neighbours import ExactIndex, HnswIndex, make_index, recall, shortlist_size
+from xmlcli.neighbours import ExactIndex, HnswIndex, LabelVectors, make_index, recall, shortlist_size
 
 Floats = npt.NDArray[np.float32]
 CONFIG = make_config().shortlist
@@ -110,10 +110,10 @@ def test_a_zero_document_gets_the_labels_of_the_largest_prior() -> None:
 def test_nothing_searchable_or_nothing_asked_gives_padding(backend: str) -> None:
     config = replace(CONFIG, backend=backend, mask_unseen=True)
     Z, counts = unit_rows(5, 8, 0), np.zeros(5, np.float32)
-    indices, scores = make_index(Z, np.zeros(5, bool), counts, config).search(unit_rows(2, 8, 1), 3)
+    indices, scores = make_index(LabelVectors(Z, np.zeros(5, bool)), counts, config).search(unit_rows(2, 8, 1), 3)
     assert (indices == 5).all()
     assert np.isneginf(scores).all()
-    indices, scores = make_index(Z, np.ones(5, bool), counts, config).search(unit_rows(0, 8, 1), 3)
+    indices, scores = make_index(LabelVectors(Z, np.ones(5, bool)), counts, config).search(unit_rows(0, 8, 1), 3)
     assert indices.shape == scores.shape == (0, 3)
 
 
@@ -164,7 +164,7 @@ def test_labels_without_documents_are_shortlisted_only_when_not_masked(backend: 
     known = np.arange(30) % 3 > 0
     for masked in (True, False):
         config = replace(CONFIG, backend=backend, mask_unseen=masked, prior=0.0)
-        indices, _ = make_index(Z, known, known.astype(np.float32), config).search(Z, 30)
+        indices, _ = make_index(LabelVectors(Z, known), known.astype(np.float32), config).search(Z, 30)
         seen = np.unique(indices)
         assert np.isin(np.flatnonzero(~known), seen).any() != masked
         assert (seen == 30).any() == masked  # the rest is padding
@@ -175,7 +175,7 @@ def test_the_prior_adds_its_share_of_the_log_of_one_plus_the_frequency(backend: 
     Z, documents = unit_rows(50, 8, 0), unit_rows(10, 8, 1)
     counts = np.random.default_rng(0).integers(0, 1000, 50).astype(np.float32)
     config = replace(CONFIG, backend=backend, prior=0.07, mask_unseen=False)
-    indices, scores = make_index(Z, np.ones(50, bool), counts, config).search(documents, 5)
+    indices, scores = make_index(LabelVectors(Z, np.ones(50, bool)), counts, config).search(documents, 5)
     everything = documents @ Z.T + 0.07 * np.log(1 + counts)
     assert np.allclose(scores, -np.sort(-everything, axis=1)[:, :5], atol=2e-6)
     assert np.allclose(scores, np.take_along_axis(everything, indices, axis=1), atol=2e-6)
@@ -194,3 +194,24 @@ def test_recall_counts_pairs_and_not_padding() -> None:
     indices = np.array([[1, 2, 0], [0, 1, 2], [0, 1, 4], [4, 4, 4]], np.int32)
     assert recall(indices, Y) == 2 / 4
     assert recall(np.full((1, 2), 3, np.int32), sp.csr_matrix((1, 3), dtype=np.float32)) == 0.0
+
+
+def test_words_add_their_cosine_to_the_score() -> None:
+    rng = np.random.default_rng(5)
+    Z, documents = unit_rows(30, 8, 1), unit_rows(12, 8, 2)
+    words = sp.random(30, 25, 0.3, format="csr", dtype=np.float32, random_state=rng)
+    X = sp.random(12, 25, 0.3, format="csr", dtype=np.float32, random_state=rng)
+    index = ExactIndex(Z, prior=np.zeros(30, np.float32), searchable=np.ones(30, bool), words=words)
+    indices, scores = index.search(documents, 30, X=X)
+    wanted = documents @ Z.T + (X @ words.T).toarray()
+    assert np.array_equal(indices, np.argsort(-wanted, axis=1, kind="stable"))
+    assert np.allclose(scores, np.take_along_axis(wanted, indices, axis=1), atol=1e-5)
+
+
+def test_only_the_heaviest_words_of_a_long_document_count() -> None:
+    Z, documents = np.zeros((4, 8), np.float32), unit_rows(1, 8, 2)
+    weights = np.linspace(0.01, 1, 80, dtype=np.float32)
+    words = sp.csr_matrix(np.ones((4, 80), np.float32))
+    index = ExactIndex(Z, prior=np.zeros(4, np.float32), searchable=np.ones(4, bool), words=words)
+    _, scores = index.search(documents, 1, X=sp.csr_matrix(weights[None, :]))
+    assert scores[0, 0] == pytest.approx(weights[-50:].sum(), rel=1e-5)

@@ -79,6 +79,8 @@ class ProxyConfig:
     """Let the rate fall to zero over the epochs."""
     batch_size: Count
     """Pairs a step."""
+    max_pairs: Count
+    """At most so many pairs an epoch, drawn anew each time."""
     start: Annotated[str, OneOf("identity", "random")]
     """identity: one linear layer that starts as it; random: two linear layers from torch's start."""
     hidden: Annotated[int, Range(1), OnlyWith("start", "random")]

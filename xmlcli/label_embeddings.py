@@ -22,6 +22,8 @@ from xmlcli.progress import Progress, silent
 
 Floats = npt.NDArray[np.float32]
 
+_SMALLEST = 0.03
+
 
 class ProxyMap(nn.Module):
     """The affine map g: D → D, or D → H → D without an activation between."""
@@ -93,11 +95,12 @@ def train_proxy(
     if config.leave_one_out:
         several = (centroids.counts.cpu().numpy() > 1)[labels]
         rows, labels = rows[several], labels[several]
-    steps = -(-len(rows) // config.batch_size)
+    num_pairs = min(len(rows), config.max_pairs)
+    steps = -(-num_pairs // config.batch_size)
     optimiser = torch.optim.Adam(g.parameters(), lr=config.learning_rate)
     mean = 0.0
     for epoch in range(config.epochs if steps else 0):
-        order, total = generator.permutation(len(rows)), 0.0
+        order, total = generator.permutation(len(rows))[:num_pairs], 0.0
         for step in range(steps):
             if config.decay:
                 share = (epoch * steps + step) / (config.epochs * steps)
@@ -112,7 +115,7 @@ def train_proxy(
             optimiser.step()
             total += loss.item() * len(pairs)
             progress("proxy", epoch * steps + step + 1, config.epochs * steps)
-        mean = total / len(rows)
+        mean = total / num_pairs
     return mean
 
 
@@ -124,6 +127,12 @@ def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
 
 
 def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
-    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F)."""
+    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F).
+
+    Entries under 0.03 are dropped: frequent labels have thousands, which cost time and decide nothing.
+    """
     sums = Y.T.tocsr() @ X
-    return normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)
+    found = normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)
+    found.data[found.data < _SMALLEST] = 0
+    found.eliminate_zeros()
+    return found

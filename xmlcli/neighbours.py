@@ -21,12 +21,13 @@ from numba import get_num_threads, njit, prange
 from xmlcli.config import ShortlistConfig
 from xmlcli.metrics import hit_matrix
 from xmlcli.progress import Progress, silent
-from xmlcli.runtime import matrix_dtype, product
+from xmlcli.runtime import matrix_dtype
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 1024
+_HEAVIEST_WORDS = 50  # of a long document; the others are frequent words, which cost most and tell least
 _ERROR = 2.0**-6  # bound on the error of a bfloat16 product of unit vectors: 2^-8 each for input and output, doubled
 
 
@@ -109,13 +110,15 @@ class ExactIndex:
         found = min(k, len(self._ids))
         if found == 0:
             return indices, scores
+        dtype = matrix_dtype(self._device)
+        Z = self._Z.to(dtype)
         for start in range(0, N, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))
             F = torch.from_numpy(documents[block]).to(self._device)
             bonus = self._bonus(X[block] if X is not None else None, F.shape[0])
-            approximate = product(F, self._Z.T)  # (B, L')
+            approximate = (F.to(dtype) @ Z.T).float()  # (B, L')
             if self._device == "cpu":
-                margin = np.float32(_ERROR if matrix_dtype("cpu") == torch.bfloat16 else 0.0)
+                margin = np.float32(_ERROR if dtype == torch.bfloat16 else 0.0)
                 local, best = _top_k(
                     approximate.numpy(), documents[block], self._Z.numpy(), bonus, found, margin, get_num_threads()
                 )
@@ -132,18 +135,26 @@ class ExactIndex:
         bonus[:] = self._prior
         if self._words is not None and X is not None:
             W = self._words
-            _add_products(X.indptr, X.indices, X.data, W.indptr, W.indices, W.data, bonus)
+            _add_products(X.indptr, X.indices, X.data, W.indptr, W.indices, W.data, _HEAVIEST_WORDS, bonus)
         return bonus
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def _add_products(x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, out):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add the product of CSR rows x (B, F) and a CSC matrix w (L', F), transposed, to out (B, L')."""
+def _add_products(x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, heaviest, out):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add the product of CSR rows x (B, F) and a CSC matrix w (L', F), transposed, to out (B, L').
+
+    Of each row only the `heaviest` entries count.
+    """
     for i in prange(len(x_offsets) - 1):
+        own = x_values[x_offsets[i] : x_offsets[i + 1]]
+        least = np.float32(0)
+        if len(own) > heaviest:
+            least = np.partition(own, len(own) - heaviest)[len(own) - heaviest]
         for p in range(x_offsets[i], x_offsets[i + 1]):
             value = x_values[p]
-            for q in range(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1]):
-                out[i, w_rows[q]] += value * w_values[q]
+            if value >= least:
+                for q in range(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1]):
+                    out[i, w_rows[q]] += value * w_values[q]
 
 
 def _top_k_on_card(

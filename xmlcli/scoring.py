@@ -27,6 +27,7 @@ Ints = npt.NDArray[np.int32]
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _BLOCK = 512
+_GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,15 @@ class Predictor:
 def _dense_scores(classifiers: Classifiers, documents: torch.Tensor, candidates: Ints) -> Floats:
     """Return the logits of the candidates, float32 (N, k)."""
     out = np.empty(candidates.shape, np.float32)
+    num_labels = classifiers.weight.shape[0]
+    everything = candidates.shape[1] * _GATHER_COST > num_labels
     for start in range(0, len(candidates), _BLOCK):
         labels = torch.from_numpy(candidates[start : start + _BLOCK].astype(np.int64)).to(documents.device)
-        weight = classifiers.weight[labels]  # (B, k, D)
-        logits = (weight @ documents[start : start + _BLOCK, :, None])[:, :, 0] + classifiers.bias[labels][:, :, 0]
+        block = documents[start : start + _BLOCK]
+        if everything:
+            logits = (block @ classifiers.weight.T + classifiers.bias.T).gather(1, labels)
+        else:
+            logits = (classifiers.weight[labels] @ block[:, :, None])[:, :, 0] + classifiers.bias[labels][:, :, 0]
         out[start : start + _BLOCK] = logits.cpu().numpy()
     return out
 

@@ -35,7 +35,8 @@ def datasets_cli(
 
 
 def _rows(root: Path) -> list[dict[str, Any]]:
-    """One dictionary a dataset: those published, then others found here."""
+    """One dictionary a dataset: those published, then others found here. The layout is that of the files here, where
+    there are any, otherwise the published one."""
     from xmlcli.datasets.find import subfolders
     from xmlcli.datasets.layouts import DEMO
     from xmlcli.datasets.registry import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
@@ -46,15 +47,16 @@ def _rows(root: Path) -> list[dict[str, Any]]:
     for known in KNOWN_DATASETS:
         here = next((path for path, found in present.items() if found and found.known is known), None)
         counts = {name.replace(" ", "_"): known.counted().get(name) for name in _COUNTS}
-        rows.append(_row(known.name, known.short_names, counts, known.propensity, known.layout, here))
+        found = present[here] if here else None
+        layout = found.layout if found else known.layout
+        rows.append(_row(known.name, known.short_names, counts, known.propensity, layout, here))
         rows[-1]["fetch"] = list(known.addresses)
     none = {name.replace(" ", "_"): None for name in _COUNTS}
     demo_counts = dict(none, labels=3_000, training_documents=12_000, test_documents=3_000)
     rows.append(_row(DEMO, (), demo_counts, DEFAULT_PROPENSITY, DEMO, "made by the program"))
-    for path, found in present.items():
-        if found is None or find_known(path.name) is None:
-            layout = found.layout if found else None
-            rows.append(_row(path.name, (), none, DEFAULT_PROPENSITY, layout, path))
+    for path, other in present.items():
+        if other is None or find_known(path.name) is None:
+            rows.append(_row(path.name, (), none, DEFAULT_PROPENSITY, other.layout if other else None, path))
     return rows
 
 

@@ -33,7 +33,7 @@ class Patience:
     """How long to bear with a server.
 
     Attributes:
-        attempts: so many in a row that bring nothing are the end; one that brings something starts the count anew.
+        attempts: so many in a row that come no further are the end; one that does starts the count anew.
         first_wait: seconds before the second attempt; doubled each time.
         sleep: how to wait.
     """
@@ -120,14 +120,14 @@ def download(
 
 def _persist(part: _Part, patience: Patience, progress: Progress) -> None:
     """Try until the part is whole or patience is at an end."""
-    idle = 0
+    idle, furthest = 0, part.size()
     while True:
-        before = part.size()
         try:
             _receive(part, progress)
             return
         except _BrokenOffError as error:
-            idle = 0 if part.size() > before else idle + 1
+            idle = 0 if part.size() > furthest else idle + 1
+            furthest = max(furthest, part.size())
             if idle >= patience.attempts:
                 raise _failed(part.url, f"broken off {patience.attempts} times in a row ({error})") from error
             patience.sleep(patience.first_wait * 2 ** max(idle - 1, 0))

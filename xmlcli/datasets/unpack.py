@@ -90,7 +90,10 @@ def _members(archive: Path) -> Iterator[Member]:
     else:
         with archive.open("rb") as file:
             start = file.read(200).lstrip()
-        found = "a web page" if start[:1] == b"<" else repr(start[:24]) if start else "an empty file"
+        if start.startswith(b"PK"):
+            found = "a zip file that is damaged or cut short"
+        else:
+            found = "a web page" if start[:1] == b"<" else repr(start[:24]) if start else "an empty file"
         raise DatasetError(f"{archive.name}: no archive", expected="a zip or tar file", found=found)
 
 
