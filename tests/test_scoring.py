@@ -12,7 +12,17 @@ import torch
 from planted import sparse_rows
 
 from xmlcli.model import Classifiers
-from xmlcli.scoring import BETAS, DEFAULT, Combination, Predictor, choose_beta, fit_logistic, rank, relevance
+from xmlcli.scoring import (
+    BETAS,
+    DEFAULT,
+    Combination,
+    Predictor,
+    choose_beta,
+    fit_logistic,
+    novel_documents,
+    rank,
+    relevance,
+)
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -179,3 +189,20 @@ def test_beta_without_validation_documents_is_still_one_of_those_tried() -> None
         empty, np.zeros((0, K), np.int32), sp.csr_matrix((0, L), dtype=np.float32), np.ones(L, np.float32)
     )
     assert found.coefficients["beta"] in BETAS
+
+
+def test_novel_documents_have_no_near_copy_in_training() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.abs(rng.standard_normal((700, 40))) * (rng.random((700, 40)) < 0.15)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    X, X_train = sp.csr_matrix(rows[:400].astype(np.float32)), sp.csr_matrix(rows[390:].astype(np.float32))
+    wanted = (rows[:400] @ rows[390:].T).max(axis=1) < 0.5
+    assert novel_documents(X, X_train).tolist() == (wanted if wanted.sum() >= 200 else np.ones(400, bool)).tolist()
+    few = sp.csr_matrix(rows[390:400].astype(np.float32))
+    assert novel_documents(few, X_train).all()  # ten copies, and fewer than 200 that are none
+
+
+def test_novel_documents_leaves_out_copies_where_enough_are_left() -> None:
+    eye = np.eye(450, dtype=np.float32)
+    found = novel_documents(sp.csr_matrix(eye[:300]), sp.csr_matrix(eye[250:]))
+    assert found.tolist() == [True] * 250 + [False] * 50

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
+from numba import get_num_threads, njit, prange
 from sklearn.linear_model import LogisticRegression
 
 from xmlcli.linear import score_linear
@@ -27,6 +28,8 @@ Ints = npt.NDArray[np.int32]
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _BLOCK = 512
+_NEAR_COPY = 0.5
+_ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 
 
@@ -136,6 +139,39 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
     fitted = LogisticRegression(C=1e4, max_iter=500).fit(table / scale, right)
     coefficients = dict(zip(scores, (fitted.coef_[0] / scale).tolist(), strict=True))
     return Combination("logistic", {**coefficients, "intercept": float(fitted.intercept_[0])})
+
+
+def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+    """Mark the documents of which training holds no near copy, bool (N,); all of them where fewer than 200 are novel.
+
+    X, X_train: float32 CSR with unit rows; a near copy has a cosine of 0.5 or more. A random validation split leaves
+    copies of training documents in it (other volumes, other editions): a combination fitted on those trusts neighbours
+    more than it should with documents that are new.
+    """
+    columns = X_train.tocsc()
+    nearest = _nearest(
+        X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, X_train.shape[0], get_num_threads()
+    )
+    novel: npt.NDArray[np.bool_] = nearest < _NEAR_COPY
+    return novel if novel.sum() >= _ENOUGH_NOVEL else np.ones_like(novel)
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, offsets, rows, values, num_rows, num_threads
+):
+    """Return the largest product of each CSR row x (N, F) with a row of the CSC matrix (num_rows, F), float32 (N,)."""
+    N = len(x_offsets) - 1
+    found = np.zeros(N, np.float32)
+    for thread in prange(num_threads):
+        total = np.zeros(num_rows, np.float32)
+        for i in range(thread, N, num_threads):
+            total[:] = 0
+            for p in range(x_offsets[i], x_offsets[i + 1]):
+                for q in range(offsets[x_columns[p]], offsets[x_columns[p] + 1]):
+                    total[rows[q]] += x_values[p] * values[q]
+            found[i] = total.max()
+    return found
 
 
 def choose_beta(

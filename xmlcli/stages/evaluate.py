@@ -18,11 +18,11 @@ from xmlcli.encoder import Encoder, encode, unit
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.model import label_frequencies
 from xmlcli.neighbours import Index, make_index, recall, shortlist_size
-from xmlcli.scoring import Combination, Predictor, choose_beta, fit_logistic, rank
+from xmlcli.scoring import Combination, Predictor, choose_beta, fit_logistic, novel_documents, rank
 from xmlcli.stages.inputs import label_vectors, predictor
 from xmlcli.stages.job import PREDICT_NOTE, Job
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Ints = npt.NDArray[np.int32]
@@ -56,10 +56,12 @@ def run(job: Job) -> None:
     Y = prepared.csr("Y_validation.npz")
     num_labels = Y.shape[1]
     candidates, scores = scorer(prepared.csr("X_validation.npz"), job)
-    combination = (
-        fit_logistic(scores, candidates, Y) if config.combination == "logistic"
-        else choose_beta(scores, candidates, Y, weights)
-    )  # fmt: skip
+    if config.combination == "logistic":
+        novel = novel_documents(prepared.csr("X_validation.npz"), prepared.csr("X_train.npz"))
+        chosen = {name: score[novel] for name, score in scores.items()}
+        combination = fit_logistic(chosen, candidates[novel], Y[novel])
+    else:
+        combination = choose_beta(scores, candidates, Y, weights)
     ranking = rank(combination.combine(scores, candidates, num_labels), candidates, max(config.ks), num_labels)
     measured: dict[str, Any] = {"validation": evaluate_top_k(ranking, Y, weights, metrics) if Y.shape[0] else {}}
     top = _rank_test(job, prepared, scorer, combination)
