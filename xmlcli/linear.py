@@ -164,6 +164,21 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, fastmath=True, nogil=True)
+def _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, squares):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Note the columns of the documents in `touched` and their squared lengths, the bias's 1 included, in `squares`."""
+    for j in range(len(documents)):
+        square = np.float32(1)
+        for p in range(x_offsets[documents[j]], x_offsets[documents[j] + 1]):
+            square += x_values[p] * x_values[p]
+            if not seen[x_columns[p]]:
+                seen[x_columns[p]] = True
+                touched[num_touched] = x_columns[p]
+                num_touched += 1
+        squares[j] = square
+    return num_touched
+
+
+@njit(cache=True, fastmath=True, nogil=True)
 def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, documents, signs, w, touched, seen, num_touched, C, max_passes, tolerance, seed,
 ):  # fmt: skip
@@ -172,15 +187,8 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     alpha = np.zeros(num, np.float32)
     diagonal = np.float32(0.5) / C
     curvature = np.empty(num, np.float32)
-    for j in range(num):
-        square = np.float32(1)
-        for p in range(x_offsets[documents[j]], x_offsets[documents[j] + 1]):
-            square += x_values[p] * x_values[p]
-            if not seen[x_columns[p]]:
-                seen[x_columns[p]] = True
-                touched[num_touched] = x_columns[p]
-                num_touched += 1
-        curvature[j] = square + diagonal
+    num_touched = _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, curvature)
+    curvature += diagonal
     bias = len(w) - 1
     order = np.arange(num)
     np.random.seed(seed)  # noqa: NPY002  numba has no Generator in parallel code; this one is the thread's own
