@@ -176,6 +176,17 @@ class Artifact:
         except SafetensorError as error:
             raise self._damaged(name, str(error)) from error
 
+    def numpy_tensors(self, name: str) -> dict[str, Array]:
+        """Read named tensors as arrays, without torch."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            found: dict[str, Array] = load_file(self._path(name))
+        except SafetensorError as error:
+            raise self._damaged(name, str(error)) from error
+        return found
+
     def inference_bytes(self) -> int:
         """Bytes of the files that prediction needs."""
         table = KINDS[self.kind]

@@ -53,12 +53,11 @@ class ModelConfig:
 
     dim: Annotated[int, Range(2, 8192)]
     """Embedding width D."""
-    start: Annotated[str, OneOf("projection", "random")]
-    """projection: nearly orthogonal token vectors, classifiers at the label embeddings; random: the authors' start."""
-    token_norm: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "projection")]
-    """Length of a token vector."""
-    classifier_scale: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "projection")]
-    """What a classifier's first logit gains from cosine 0 to cosine 1."""
+    start: Annotated[str, OneOf("spectral", "random")]
+    """spectral: token vectors from the labels' word centroids, classifiers at the labels' frequencies; random: the
+    authors' start."""
+    document_norm: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "spectral")]
+    """Mean length of a document's sum of token vectors at the start; small, so that training moves them far."""
     activation: Annotated[str, OneOf("gelu", "relu")]
     """Applied to the sum of token vectors."""
     dropout: Share
@@ -92,23 +91,27 @@ class ProxyConfig:
     label_text: bool
     """Count a label's own text as one more document of it; a label without documents then has an embedding."""
     words: bool
-    """Also embed labels in the space of words, as centroids of tf-idf rows: the cosines of both embeddings add up."""
+    """Also embed labels in the space of words, as centroids of tf-idf rows."""
+    priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
+    """Bonus of a label with n documents: prior * ln(1 + n), added to its cosine. Of several the one whose shortlists
+    have the largest recall on validation is taken."""
 
 
 @dataclass(frozen=True)
 class ShortlistConfig:
     """Phase 2, stage shortlist: nearest label embeddings of every document."""
 
-    backend: Annotated[str, OneOf("exact", "nmslib")]
-    """Blocked products, or an HNSW graph."""
+    backend: Annotated[str, OneOf("words", "exact", "nmslib")]
+    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings alone,
+    by blocked products or an HNSW graph."""
+    vectors: Annotated[float, Range(0.0, 10.0), OnlyWith("backend", "words")]
+    """Share of the dense embeddings' cosine in the score."""
     size: Count
     """Labels a document, k."""
     complete_pairs: Annotated[int, Range(0)]
     """Shortlist every label where documents times labels are no more than this."""
-    prior: Annotated[float, Range(0.0, 10.0)]
-    """Bonus of a label with n documents: prior * ln(1 + n), added to the cosine."""
     mask_unseen: bool
-    """Leave labels without documents and without text out of the search."""
+    """Leave labels without documents out of the search."""
     M: Annotated[int, Range(2, 1000), OnlyWith("backend", "nmslib")]
     """HNSW: links a label."""
     ef_construction: Annotated[int, Range(1), OnlyWith("backend", "nmslib")]
@@ -158,7 +161,7 @@ class LinearConfig:
     """The sparse part of phase 3, in stage train-clf."""
 
     enabled: bool
-    """Train a linear classifier on the words beside the dense one."""
+    """Train a linear classifier on the words beside the dense one, in the last cycle."""
     C: Annotated[float, Range(1e-6, 1e6)]
     """Weight of the squared hinge loss against the distance from the start."""
     start: Annotated[float, Range(0.0, 1e3)]

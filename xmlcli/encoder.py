@@ -62,19 +62,16 @@ class Encoder(nn.Module):
     """Token vectors (F, D) and the head that turns their weighted sum into a document vector."""
 
     def __init__(self, num_tokens: int, config: ModelConfig, *, seed: int) -> None:
-        """Draw the token vectors: nearly orthogonal ones of equal length (`projection`), or Xavier's (`random`)."""
+        """Draw the token vectors from Xavier's distribution; a spectral start then sets its own."""
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         tokens = torch.empty(num_tokens, config.dim)
-        if config.start == "projection":
-            tokens.normal_(0, config.token_norm / config.dim**0.5, generator=generator)
-        else:
-            nn.init.xavier_uniform_(tokens, gain=nn.init.calculate_gain("relu"), generator=generator)
+        nn.init.xavier_uniform_(tokens, gain=nn.init.calculate_gain("relu"), generator=generator)
         self.tokens = nn.Parameter(tokens, requires_grad=False)
         self.activation = config.activation
         self.dropout = config.dropout
         self.residual = (
-            Residual(config.dim, config.dropout, settled=config.start == "projection", generator=generator)
+            Residual(config.dim, config.dropout, settled=config.start == "spectral", generator=generator)
             if config.residual
             else None
         )

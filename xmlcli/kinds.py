@@ -49,7 +49,7 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     },
     "labels": {
         "Z.npy": FileSpec("float32", ("L", "D"), inference=True),
-        "known.npy": FileSpec("bool", ("L",), inference=True),
+        "bonus.npy": FileSpec("float32", ("L",), inference=True),
         "words.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "proxy.safetensors": FileSpec(),
         "report.json": FileSpec(),

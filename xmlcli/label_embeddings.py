@@ -14,15 +14,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from sklearn.preprocessing import normalize
 from torch import nn
 
 from xmlcli.config import ProxyConfig
 from xmlcli.progress import Progress, silent
 
 Floats = npt.NDArray[np.float32]
-
-_SMALLEST = 0.03
 
 
 class ProxyMap(nn.Module):
@@ -62,10 +59,6 @@ class Centroids:
         if label_texts is not None:
             self.sums += label_texts
             self.counts += (label_texts != 0).any(dim=1).float()
-
-    def known(self) -> npt.NDArray[np.bool_]:
-        """Return which labels have a document or a text, bool (L,)."""
-        return (self.counts > 0).cpu().numpy()
 
     def means(self) -> torch.Tensor:
         """Return the centroids (L, D); zero for a label without documents and text."""
@@ -124,15 +117,3 @@ def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
     """Return the label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
     means = centroids.means()
     return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()
-
-
-def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
-    """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F).
-
-    Entries under 0.03 are dropped: frequent labels have thousands, which cost time and decide nothing.
-    """
-    sums = Y.T.tocsr() @ X
-    found = normalize(sums if label_text is None else sums + label_text).tocsr().astype(np.float32)
-    found.data[found.data < _SMALLEST] = 0
-    found.eliminate_zeros()
-    return found

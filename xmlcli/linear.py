@@ -16,16 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import get_num_threads, njit, prange
+from numba import njit
 
 from xmlcli.config import LinearConfig
-from xmlcli.label_embeddings import word_centroids
+from xmlcli.word_index import word_centroids
 from xmlcli.progress import Progress, silent
+from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK_ENTRIES = 16_000_000
+_BLOCK_ROWS = 1024
 _NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 
 
@@ -81,15 +83,7 @@ def train_linear(
     first = 0
     while first < L:
         last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
-        blocks.append(
-            _solve(
-                X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
-                problems.offsets[first : last + 1], problems.documents, problems.signs,
-                room[first : last + 1] - room[first], first, F,
-                np.float32(config.C), config.max_passes, np.float32(config.tolerance), np.float32(config.prune),
-                get_num_threads(),
-            )
-        )  # fmt: skip
+        blocks.append(_solve_block(X, problems, start, room, first, last, config))
         first = last
         progress("linear", first, L)
     counts = np.concatenate([block[0] for block in blocks])
@@ -112,55 +106,62 @@ def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDA
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
 
 
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)
+def _solve_block(
+    X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix, room: npt.NDArray[np.int64], first: int, last: int,
+    config: LinearConfig,
+) -> tuple[npt.NDArray[np.int64], Ints, Floats]:  # fmt: skip
+    """Solve the labels first, …, last - 1; return entries a label, their columns and values one after the other."""
+    begin = room[first : last + 1] - room[first]
+    counts = np.zeros(last - first, np.int64)
+    columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
+
+    def kernel(at: int, end: int) -> None:
+        _solve(
+            X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
+            problems.offsets, problems.documents, problems.signs, begin, first, at, end, X.shape[1],
+            np.float32(config.C), config.max_passes, np.float32(config.tolerance), np.float32(config.prune),
+            counts, columns, values,
+        )  # fmt: skip
+
+    over_rows(last - first, kernel)
+    used = np.arange(begin[-1]) < np.repeat(begin[:-1] + counts, np.diff(begin))
+    return counts, columns[used], values[used]
+
+
+@njit(cache=True, fastmath=True, nogil=True)
 def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, F,
-    C, max_passes, tolerance, prune, num_threads,
+    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end, F,
+    C, max_passes, tolerance, prune, counts, columns, values,
 ):  # fmt: skip
-    """Solve the labels first, first + 1, …; return entries a label, their columns and values one after the other."""
-    num_labels = len(offsets) - 1
-    counts = np.zeros(num_labels, np.int64)
-    columns = np.empty(room[-1], np.int32)
-    values = np.empty(room[-1], np.float32)
-    for thread in prange(num_threads):
-        w = np.zeros(F + 1, np.float32)
-        touched = np.empty(F + 1, np.int32)
-        seen = np.zeros(F + 1, np.bool_)
-        for label in range(thread, num_labels, num_threads):
-            num_touched = 0
-            for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
-                w[s_columns[p]] = s_values[p]
-                seen[s_columns[p]] = True
-                touched[num_touched] = s_columns[p]
-                num_touched += 1
-            own = slice(offsets[label], offsets[label + 1])
-            num_touched = _descend(
-                x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
-                C, max_passes, tolerance, np.int64(first + label),
-            )  # fmt: skip
-            count = 0
-            for t in range(num_touched):
-                column = touched[t]
-                if abs(w[column]) >= prune:
-                    columns[room[label] + count] = column
-                    values[room[label] + count] = w[column]
-                    count += 1
-                w[column] = 0
-                seen[column] = False
-            columns[room[label] + count] = F
-            values[room[label] + count] = w[F]
-            w[F] = 0
-            counts[label] = count + 1
-    total = counts.sum()
-    packed_columns = np.empty(total, np.int32)
-    packed_values = np.empty(total, np.float32)
-    end = 0
-    for label in range(num_labels):
-        for i in range(counts[label]):
-            packed_columns[end] = columns[room[label] + i]
-            packed_values[end] = values[room[label] + i]
-            end += 1
-    return counts, packed_columns, packed_values
+    """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
+    w = np.zeros(F + 1, np.float32)
+    touched = np.empty(F + 1, np.int32)
+    seen = np.zeros(F + 1, np.bool_)
+    for label in range(at, end):
+        num_touched = 0
+        for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
+            w[s_columns[p]] = s_values[p]
+            seen[s_columns[p]] = True
+            touched[num_touched] = s_columns[p]
+            num_touched += 1
+        own = slice(offsets[first + label], offsets[first + label + 1])
+        num_touched = _descend(
+            x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
+            C, max_passes, tolerance, np.int64(first + label),
+        )  # fmt: skip
+        count = 0
+        for t in range(num_touched):
+            column = touched[t]
+            if abs(w[column]) >= prune:
+                columns[room[label] + count] = column
+                values[room[label] + count] = w[column]
+                count += 1
+            w[column] = 0
+            seen[column] = False
+        columns[room[label] + count] = F
+        values[room[label] + count] = w[F]
+        w[F] = 0
+        counts[label] = count + 1
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -231,38 +232,59 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     return num_touched
 
 
+_GATHER_COST = 16  # adding up a label's row costs about as much as so many rows in one product
+
+
 def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints) -> Floats:
     """Return the score of each document's candidates, float32 (N, k); 0 for padding.
 
     X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`, or (L, F) without biases; candidates: int32
     (N, k), padded with L.
     """
-    return _score(  # type: ignore[no-any-return]
-        X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
-        X.shape[1], get_num_threads(),
-    )  # fmt: skip
-
-
-@njit(parallel=True, cache=True, fastmath=True, nogil=True)
-def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_features, num_threads
-):
     N, k = candidates.shape
-    L = len(w_offsets) - 1
     scores = np.zeros((N, k), np.float32)
-    for thread in prange(num_threads):
-        x = np.zeros(num_features + 1, np.float32)
-        x[num_features] = 1
-        for i in range(thread, N, num_threads):
-            for p in range(x_offsets[i], x_offsets[i + 1]):
-                x[x_columns[p]] = x_values[p]
-            for j in range(k):
-                label = candidates[i, j]
-                if label < L:
-                    score = np.float32(0)
-                    for p in range(w_offsets[label], w_offsets[label + 1]):
-                        score += w_values[p] * x[w_columns[p]]
-                    scores[i, j] = score
-            for p in range(x_offsets[i], x_offsets[i + 1]):
-                x[x_columns[p]] = 0
+    if k * _GATHER_COST > classifiers.shape[0]:
+        _score_all(X, classifiers, candidates, scores)
+        return scores
+
+    def kernel(first: int, last: int) -> None:
+        _score(
+            X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
+            X.shape[1], first, last, scores,
+        )  # fmt: skip
+
+    over_rows(N, kernel)
     return scores
+
+
+def _score_all(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints, scores: Floats) -> None:
+    """Score all labels by products and pick the candidates, for shortlists that hold a good part of the labels."""
+    L, F = classifiers.shape[0], X.shape[1]
+    columns = classifiers.T.tocsr()
+    bias = columns[F].toarray() if classifiers.shape[1] > F else np.zeros((1, L), np.float32)
+    for at in range(0, len(candidates), _BLOCK_ROWS):
+        rows = slice(at, at + _BLOCK_ROWS)
+        everything = np.zeros((len(candidates[rows]), L + 1), np.float32)
+        everything[:, :L] = (X[rows] @ columns[:F]).toarray() + bias
+        scores[rows] = np.take_along_axis(everything, candidates[rows], axis=1)
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_features, first, last, scores
+):
+    L = len(w_offsets) - 1
+    x = np.zeros(num_features + 1, np.float32)
+    x[num_features] = 1
+    for i in range(first, last):
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            x[x_columns[p]] = x_values[p]
+        for j in range(candidates.shape[1]):
+            label = candidates[i, j]
+            if label < L:
+                score = np.float32(0)
+                for p in range(w_offsets[label], w_offsets[label + 1]):
+                    score += w_values[p] * x[w_columns[p]]
+                scores[i, j] = score
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            x[x_columns[p]] = 0

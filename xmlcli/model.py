@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-import scipy.sparse as sp
 import torch
 
 from xmlcli.config import ModelConfig
@@ -33,15 +31,12 @@ class Classifiers:
         self.weight.uniform_(-bound, bound, generator=generator)
         self.bias.uniform_(-bound, bound, generator=generator)
 
-    def start_at_embeddings(
-        self, Z: torch.Tensor, frequencies: torch.Tensor, *, num_documents: int, mean_norm: float, scale: float
-    ) -> None:
-        """Start at the label embeddings: a logit is `scale` times the cosine (about) plus the log of the label's odds.
+    def start_at_frequencies(self, frequencies: torch.Tensor, num_documents: int) -> None:
+        """Start at the log-odds of each label, frequencies float32 (L,) of `num_documents`.
 
-        Z: float32 (L, D) of unit length; frequencies: float32 (L,); `mean_norm` is the documents' mean length. With a
-        bias of the order of 0 the thousands of negatives would drown the few positives in the first steps.
+        With a bias of the order of 0 the thousands of negatives would drown the few positives in the first steps.
         """
-        self.weight = Z * (scale / mean_norm)
+        self.weight = torch.zeros_like(self.weight)
         self.bias = ((frequencies + 0.5) / num_documents).log().clamp(max=-1.0)[:, None]
 
 
@@ -107,19 +102,8 @@ def empty_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser
     return Model(Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim), optimiser, device=device)
 
 
-def load_predictor(
-    tensors: Mapping[str, torch.Tensor], encoder: ModelConfig, *, device: str = "cpu"
-) -> tuple[Encoder, Classifiers]:
-    """Make encoder and classifiers from `Model.tensors`, for encoding and prediction alone."""
-    num_tokens = tensors["encoder.tokens"].shape[0]
-    found = Encoder(num_tokens, encoder, seed=0)
+def load_encoder(tensors: Mapping[str, torch.Tensor], config: ModelConfig, *, device: str = "cpu") -> Encoder:
+    """Make the encoder of `Model.tensors`, for encoding alone."""
+    found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=0)
     found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
-    classifiers = Classifiers(*tensors["classifiers.weight"].shape)
-    classifiers.weight = tensors["classifiers.weight"].to(device)
-    classifiers.bias = tensors["classifiers.bias"].to(device)
-    return found.to(device).eval(), classifiers
-
-
-def label_frequencies(Y: sp.csr_matrix) -> torch.Tensor:
-    """Return the number of documents of each label, float32 (L,), of Y (N, L)."""
-    return torch.from_numpy(Y.getnnz(axis=0).astype(np.float32))
+    return found.to(device).eval()

@@ -15,77 +15,88 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
-from numba import get_num_threads, njit, prange
-from sklearn.linear_model import LogisticRegression
+from numba import njit
 
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
-from xmlcli.model import Classifiers
+from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
-_BLOCK = 512
 _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Predictor:
+class Scores:
     """All that scores a shortlisted label.
 
     Attributes:
-        classifiers: the dense part.
+        weight: classifiers, float32 (L, D); bias: float32 (L,).
+        Z: label embeddings, float32 (L, D) unit rows.
         frequencies: float32 (L,), training documents of each label.
+        words: the labels' word centroids, float32 CSR (L, F), or None.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
     """
 
-    classifiers: Classifiers
+    weight: Floats
+    bias: Floats
+    Z: Floats
     frequencies: Floats
+    words: sp.csr_matrix | None
     linear: sp.csr_matrix | None
     label_text: sp.csr_matrix | None
 
-    def scores(
-        self, X: sp.csr_matrix, documents: torch.Tensor, candidates: Ints, neighbour: Floats
-    ) -> dict[str, Floats]:
+    def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
 
-        X: float32 CSR (N, F); documents: f(x), float32 (N, D); candidates: int32 (N, k), padded with L; neighbour:
-        cosines, float32 (N, k).
+        X: float32 CSR (N, F); documents: f(x), float32 (N, D); candidates: int32 (N, k), padded with L.
         """
-        L = len(self.frequencies)
-        real = np.minimum(candidates, L - 1)
+        real = np.minimum(candidates, len(self.frequencies) - 1)
+        lengths = np.linalg.norm(documents, axis=1, keepdims=True)
+        unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
         found = {
-            "classifier": _dense_scores(self.classifiers, documents, real),
-            "neighbour": np.where(candidates < L, neighbour, 0).astype(np.float32),
+            "classifier": score_dense(documents, self.weight, candidates) + self.bias[real],
+            "neighbour": score_dense(unit, self.Z, candidates),
             "frequency": np.log1p(self.frequencies)[real],
         }
-        if self.linear is not None:
-            found["linear"] = score_linear(X, self.linear, candidates)
-        if self.label_text is not None:
-            found["label_text"] = score_linear(X, self.label_text, candidates)
-        return found
+        sparse = {"words": self.words, "linear": self.linear, "label_text": self.label_text}
+        return found | {name: score_linear(X, W, candidates) for name, W in sparse.items() if W is not None}
 
 
-@torch.no_grad()
-def _dense_scores(classifiers: Classifiers, documents: torch.Tensor, candidates: Ints) -> Floats:
-    """Return the logits of the candidates, float32 (N, k)."""
-    out = np.empty(candidates.shape, np.float32)
-    num_labels = classifiers.weight.shape[0]
-    everything = candidates.shape[1] * _GATHER_COST > num_labels
-    for start in range(0, len(candidates), _BLOCK):
-        labels = torch.from_numpy(candidates[start : start + _BLOCK].astype(np.int64)).to(documents.device)
-        block = documents[start : start + _BLOCK]
-        if everything:
-            logits = (block @ classifiers.weight.T + classifiers.bias.T).gather(1, labels)
-        else:
-            logits = (classifiers.weight[labels] @ block[:, :, None])[:, :, 0] + classifiers.bias[labels][:, :, 0]
-        out[start : start + _BLOCK] = logits.cpu().numpy()
-    return out
+def score_dense(documents: Floats, W: Floats, candidates: Ints) -> Floats:
+    """Return the product of each document's vector with its candidates' rows of W, float32 (N, k); 0 for padding.
+
+    documents: float32 (N, D); W: float32 (L, D); candidates: int32 (N, k), padded with L.
+    """
+    N, k = candidates.shape
+    if k * _GATHER_COST > W.shape[0]:
+        padded = np.vstack([W, np.zeros((1, W.shape[1]), np.float32)])
+        parts = [
+            np.take_along_axis(documents[at : at + _BLOCK] @ padded.T, candidates[at : at + _BLOCK], axis=1)
+            for at in range(0, N, _BLOCK)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, k), np.float32)
+    scores = np.zeros((N, k), np.float32)
+    over_rows(N, lambda first, last: _gathered(documents, W, candidates, first, last, scores))
+    return scores
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def _gathered(documents, W, candidates, first, last, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for i in range(first, last):
+        for j in range(candidates.shape[1]):
+            label = candidates[i, j]
+            if label < W.shape[0]:
+                score = np.float32(0)
+                for d in range(W.shape[1]):
+                    score += documents[i, d] * W[label, d]
+                scores[i, j] = score
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class Combination:
 
 DEFAULT = Combination(
     "logistic",
-    {"intercept": -5.0, "classifier": 0.2, "neighbour": 3.0, "frequency": 0.3, "linear": 3.0, "label_text": 1.0},
+    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, words=3.0, linear=3.0, label_text=1.0),
 )
 """Used where there is no validation document to fit on: typical coefficients of text collections."""
 
@@ -134,6 +145,8 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
     right = relevance(candidates, Y)[there]
     if not right.any() or right.all():
         return DEFAULT
+    from sklearn.linear_model import LogisticRegression
+
     table = np.column_stack([score[there] for score in scores.values()]).astype(np.float64)
     scale = np.maximum(table.std(axis=0), 1e-9)
     fitted = LogisticRegression(C=1e4, max_iter=500).fit(table / scale, right)
@@ -148,30 +161,31 @@ def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix) -> npt.NDArray[np.
     copies of training documents in it (other volumes, other editions): a combination fitted on those trusts neighbours
     more than it should with documents that are new.
     """
-    columns = X_train.tocsc()
-    nearest = _nearest(
-        X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, X_train.shape[0], get_num_threads()
-    )
+    columns, nearest = X_train.tocsc(), np.zeros(X.shape[0], np.float32)
+
+    def kernel(first: int, last: int) -> None:
+        _nearest(
+            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, X_train.shape[0], first, last,
+            nearest,
+        )  # fmt: skip
+
+    over_rows(X.shape[0], kernel)
     novel: npt.NDArray[np.bool_] = nearest < _NEAR_COPY
     return novel if novel.sum() >= _ENOUGH_NOVEL else np.ones_like(novel)
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, offsets, rows, values, num_rows, num_threads
+    x_offsets, x_columns, x_values, offsets, rows, values, num_rows, first, last, found
 ):
-    """Return the largest product of each CSR row x (N, F) with a row of the CSC matrix (num_rows, F), float32 (N,)."""
-    N = len(x_offsets) - 1
-    found = np.zeros(N, np.float32)
-    for thread in prange(num_threads):
-        total = np.zeros(num_rows, np.float32)
-        for i in range(thread, N, num_threads):
-            total[:] = 0
-            for p in range(x_offsets[i], x_offsets[i + 1]):
-                for q in range(offsets[x_columns[p]], offsets[x_columns[p] + 1]):
-                    total[rows[q]] += x_values[p] * values[q]
-            found[i] = total.max()
-    return found
+    """Write the largest product of CSR rows first, …, last - 1 with a row of the CSC matrix (num_rows, F)."""
+    total = np.zeros(num_rows, np.float32)
+    for i in range(first, last):
+        total[:] = 0
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            for q in range(offsets[x_columns[p]], offsets[x_columns[p] + 1]):
+                total[rows[q]] += x_values[p] * values[q]
+        found[i] = total.max()
 
 
 def choose_beta(
@@ -182,7 +196,7 @@ def choose_beta(
     best = (-1.0, BETAS[0])
     for beta in BETAS:
         found = Combination("authors", {"beta": beta})
-        top = rank(found.combine(scores, candidates, Y.shape[1]), candidates, 5, Y.shape[1])
+        top, _ = rank(found.combine(scores, candidates, Y.shape[1]), candidates, 5, Y.shape[1])
         best = max(best, (sum(evaluate_top_k(top, Y, inverse_propensity, metrics).values()), beta))
     return Combination("authors", {"beta": best[1]})
 
@@ -195,10 +209,20 @@ def relevance(candidates: Ints, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     return hit_matrix(candidates, Y).astype(bool)
 
 
-def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> Ints:
-    """Return the k candidates of the largest score, int32 (N, k), ties by lower label id, padded with L."""
+def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[Ints, Floats]:
+    """Return the k candidates of the largest score, ties by lower label id, and their scores.
+
+    Both are (N, k), int32 padded with L and float32 padded with -inf.
+    """
+    if 4 * k < combined.shape[1]:  # with all candidates as good as the k-th kept, ties stay in
+        least = -np.partition(-combined, k - 1, axis=1)[:, k - 1 : k]
+        width = int((combined >= least).sum(axis=1).max(initial=k))
+        chosen = np.argpartition(-combined, width - 1, axis=1)[:, :width]
+        combined, candidates = np.take_along_axis(combined, chosen, 1), np.take_along_axis(candidates, chosen, 1)
     order = np.lexsort((candidates, -combined), axis=1)[:, :k]
-    top = np.take_along_axis(candidates, order, axis=1)
+    top, best = np.take_along_axis(candidates, order, axis=1), np.take_along_axis(combined, order, axis=1)
     if top.shape[1] < k:
-        top = np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=num_labels)
-    return top.astype(np.int32)
+        missing = ((0, 0), (0, k - top.shape[1]))
+        top = np.pad(top, missing, constant_values=num_labels)
+        best = np.pad(best, missing, constant_values=-np.inf)
+    return top.astype(np.int32), best.astype(np.float32)

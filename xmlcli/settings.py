@@ -132,8 +132,8 @@ def _convert(hint: Any, value: object) -> object:
         (bare,) = (o for o in options if o is not type(None))
         converted = _convert(bare, value)
     elif origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError("expected a list")
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("expected a list of at least one")
         return tuple(_convert(Annotated[options[0], *rules] if rules else options[0], v) for v in value)
     else:
         converted = _scalar(bare, value)

@@ -6,45 +6,24 @@ The only stage that reads test labels. Metrics are in percent.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from xmlcli.artifacts import Artifact
-from xmlcli.encoder import Encoder, encode, unit
+from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.model import label_frequencies
-from xmlcli.neighbours import Index, make_index, recall, shortlist_size
-from xmlcli.scoring import Combination, Predictor, choose_beta, fit_logistic, novel_documents, rank
-from xmlcli.stages.inputs import label_vectors, predictor
+from xmlcli.neighbours import LabelVectors, make_index, recall, shortlist_size
+from xmlcli.scoring import Scores, choose_beta, fit_logistic, novel_documents, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
+from xmlcli.word_index import label_frequencies
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Ints = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """Shortlists documents and scores their shortlists; `bonus` float32 (L,) is what the index adds to a cosine."""
-
-    encoder: Encoder
-    index: Index
-    predictor: Predictor
-    size: int
-    bonus: Floats
-
-    def __call__(self, X: sp.csr_matrix, job: Job) -> tuple[Ints, dict[str, Floats]]:
-        """Return candidates int32 (N, k), padded with L, and name → score float32 (N, k)."""
-        documents = encode(self.encoder, X)
-        candidates, similarity = self.index.search(unit(documents), self.size, X=X, progress=job.progress)
-        cosine = similarity - np.append(self.bonus, 0)[candidates]
-        return candidates, self.predictor.scores(X, documents, candidates, cosine.astype(np.float32))
 
 
 def run(job: Job) -> None:
@@ -52,19 +31,20 @@ def run(job: Job) -> None:
     config, prepared = job.config.evaluate, job.read("prepared")
     weights = prepared.array("inverse_propensity.npy")
     metrics = [Metric(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in config.ks]
-    scorer = _scorer(job, prepared)
-    Y = prepared.csr("Y_validation.npz")
+    engine = load_engine(job, prepared)
+    X, Y = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
     num_labels = Y.shape[1]
-    candidates, scores = scorer(prepared.csr("X_validation.npz"), job)
+    candidates, scores = engine.score(X, progress=job.progress)
     if config.combination == "logistic":
-        novel = novel_documents(prepared.csr("X_validation.npz"), prepared.csr("X_train.npz"))
+        novel = novel_documents(X, prepared.csr("X_train.npz"))
         chosen = {name: score[novel] for name, score in scores.items()}
         combination = fit_logistic(chosen, candidates[novel], Y[novel])
     else:
         combination = choose_beta(scores, candidates, Y, weights)
-    ranking = rank(combination.combine(scores, candidates, num_labels), candidates, max(config.ks), num_labels)
+    engine = replace(engine, combination=combination)
+    ranking, _ = rank(combination.combine(scores, candidates, num_labels), candidates, max(config.ks), num_labels)
     measured: dict[str, Any] = {"validation": evaluate_top_k(ranking, Y, weights, metrics) if Y.shape[0] else {}}
-    top = _rank_test(job, prepared, scorer, combination)
+    top = _rank_test(job, prepared, engine)
     Y_test = prepared.csr("Y_test.npz")
     if Y_test.shape[0]:
         measured |= evaluate_top_k(top, Y_test, weights, metrics)
@@ -77,33 +57,35 @@ def run(job: Job) -> None:
         out.json("report.json", {"shortlist_recall": round(recall(candidates, Y), 6)})
 
 
-def _scorer(job: Job, prepared: Artifact) -> Scorer:
+def load_engine(job: Job, prepared: Artifact) -> Engine:
+    """Put the model together from its artifacts; the combination is not among them."""
     config, labels, clf = job.config.shortlist, job.read("labels"), job.read("clf")
-    encoder, classifiers = predictor(job)
+    tensors = clf.numpy_tensors("model.safetensors")
     Y = prepared.csr("Y_train.npz")
-    frequencies = label_frequencies(Y).numpy()
-    return Scorer(
-        encoder,
-        make_index(label_vectors(labels), frequencies, config, device=job.device),
-        Predictor(
-            classifiers,
+    frequencies = label_frequencies(Y)
+    words = labels.csr("words.npz") if labels.has("words.npz") else None
+    vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
+    return Engine(
+        DocumentEncoder.of(tensors, job.config.model.activation),
+        make_index(vectors, frequencies, config, device=job.device),
+        Scores(
+            tensors["classifiers.weight"],
+            tensors["classifiers.bias"][:, 0],
+            vectors.Z,
             frequencies,
+            words,
             clf.csr("linear.npz") if clf.has("linear.npz") else None,
             prepared.csr("label_text_X.npz") if prepared.has("label_text_X.npz") else None,
         ),
         shortlist_size(Y.shape[0], Y.shape[1], config),
-        (config.prior * np.log1p(frequencies)).astype(np.float32),
     )
 
 
-def _rank_test(job: Job, prepared: Artifact, scorer: Scorer, combination: Combination) -> Ints:
+def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:
     """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and note how long it took."""
     X, num_labels = prepared.csr("X_test.npz"), prepared.dims["L"]
     started = time.perf_counter()
-    candidates, scores = scorer(X, job)
-    combined = combination.combine(scores, candidates, num_labels)
-    depth = max(job.config.evaluate.top_k, *job.config.evaluate.ks)
-    top = rank(combined, candidates, depth, num_labels)
+    top, _ = engine.rank(X, max(job.config.evaluate.top_k, *job.config.evaluate.ks), progress=job.progress)
     if X.shape[0]:
         job.notes[PREDICT_NOTE] = round(1000 * (time.perf_counter() - started) / X.shape[0], 4)
     if prepared.has("test_filter.npy"):

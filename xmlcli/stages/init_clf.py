@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import numpy as np
+import torch
 
-from xmlcli.encoder import Encoder, encode
-from xmlcli.label_embeddings import Centroids
-from xmlcli.model import Classifiers, Model, label_frequencies
-from xmlcli.stages.inputs import label_texts
+from xmlcli.encoder import Encoder
+from xmlcli.model import Classifiers, Model
+from xmlcli.stages.inputs import label_text
 from xmlcli.stages.job import Job
+from xmlcli.word_index import label_frequencies, spectral_tokens, word_centroids
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("seed", "model")
+
+_SAMPLE = 4096
 
 
 def run(job: Job) -> None:
-    """Draw token vectors, start the classifiers, and write the artifact `clf` of cycle 0."""
+    """Start the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
     config, prepared = job.config.model, job.read("prepared")
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
-    encoder = Encoder(X.shape[1], config, seed=job.config.seed).to(job.device)
+    encoder = Encoder(X.shape[1], config, seed=job.config.seed)
     classifiers = Classifiers(Y.shape[1], config.dim)
     if config.start == "random":
         classifiers.start_random(job.config.seed)
     else:
-        documents = encode(encoder, X, progress=job.progress)
-        centroids = Centroids(F.normalize(documents, dim=1), Y, label_texts(encoder, prepared))
-        classifiers.start_at_embeddings(
-            F.normalize(centroids.means(), dim=1),
-            label_frequencies(Y).to(job.device),
-            num_documents=Y.shape[0],
-            mean_norm=float(documents.norm(dim=1).mean()),
-            scale=config.classifier_scale,
-        )
+        V = spectral_tokens(word_centroids(X, Y, label_text(prepared)), config.dim, job.config.seed)
+        length = np.linalg.norm(X[:_SAMPLE] @ V, axis=1).mean()
+        encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
+        classifiers.start_at_frequencies(torch.from_numpy(label_frequencies(Y)), Y.shape[0])
     model = Model(encoder, classifiers, "adagrad", device=job.device)
     with job.write() as out:
         out.tensors("model.safetensors", model.tensors())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from xmlcli.encoder import encode, unit
-from xmlcli.model import label_frequencies
-from xmlcli.neighbours import make_index, recall, shortlist_size
-from xmlcli.stages.inputs import label_vectors, predictor
+from xmlcli.neighbours import LabelVectors, make_index, recall, shortlist_size
+from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
+from xmlcli.word_index import label_frequencies
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("model", "shortlist")
 
 
@@ -19,10 +19,11 @@ def run(job: Job) -> None:
     embeddings, and on validation documents, which did not.
     """
     config, prepared, labels = job.config.shortlist, job.read("prepared"), job.read("labels")
-    encoder, _ = predictor(job)
+    encoder = encoder_of(job)
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
-    frequencies = label_frequencies(Y).numpy()
-    index = make_index(label_vectors(labels), frequencies, config, device=job.device)
+    words = labels.csr("words.npz") if labels.has("words.npz") else None
+    vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
+    index = make_index(vectors, label_frequencies(Y), config, device=job.device)
     size = shortlist_size(Y.shape[0], Y.shape[1], config)
     indices, scores = index.search(unit(encode(encoder, X)), size, X=X, progress=job.progress)
     X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")

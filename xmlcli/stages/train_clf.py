@@ -11,10 +11,11 @@ from xmlcli import files
 from xmlcli.artifacts import Artifact
 from xmlcli.linear import train_linear
 from xmlcli.model import Model, empty_model
+from xmlcli.stages.inputs import label_text
 from xmlcli.stages.job import Job
 from xmlcli.training import Schedule, TrainingData, train
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 
@@ -32,10 +33,11 @@ def run(job: Job) -> None:
         after_step=checkpoint.tick, progress=job.progress,
     )  # fmt: skip
     linear = None
-    if job.config.linear.enabled:
+    if job.config.linear.enabled and cycle == job.config.cycles:
         checkpoint.save(schedule.steps)
-        text = prepared.csr("label_text_X.npz") if prepared.has("label_text_X.npz") else None
-        linear = train_linear(data.X, data.Y, data.shortlist, text, job.config.linear, progress=job.progress)
+        linear = train_linear(
+            data.X, data.Y, data.shortlist, label_text(prepared), job.config.linear, progress=job.progress
+        )
     with job.write() as out:
         out.tensors("model.safetensors", model.tensors())
         out.tensors("optimiser.safetensors", model.optimiser_tensors())

@@ -1,0 +1,97 @@
+"""Prediction without torch: encode documents, shortlist labels, score and rank them.
+
+The same code fits the combination of scores, measures a model and serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.special import erf
+
+from xmlcli.neighbours import Index
+from xmlcli.progress import Progress, silent
+from xmlcli.scoring import Combination, Scores, rank
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class DocumentEncoder:
+    """The encoder of `xmlcli.encoder` for prediction: f(x) = z + relu(W z + b) with z = act(sum_t x_t E_t).
+
+    Attributes:
+        tokens: E, float32 (F, D).
+        residual: W divided by its spectral norm, float32 (D, D), and b, float32 (D,), or None.
+        activation: gelu or relu.
+    """
+
+    tokens: Floats
+    residual: tuple[Floats, Floats] | None
+    activation: str
+
+    @staticmethod
+    def of(tensors: Mapping[str, npt.NDArray[np.float32]], activation: str) -> DocumentEncoder:
+        """Take the encoder out of `Model.tensors`, as arrays."""
+        residual = None
+        if "encoder.residual.weight" in tensors:
+            W, u, v = (tensors[f"encoder.residual.{name}"] for name in ("weight", "u", "v"))
+            residual = ((W / (u @ W @ v)).astype(np.float32), tensors["encoder.residual.bias"])
+        return DocumentEncoder(tensors["encoder.tokens"], residual, activation)
+
+    def __call__(self, X: sp.csr_matrix) -> Floats:
+        """Return f(x) of X float32 CSR (N, F): float32 (N, D)."""
+        bags = np.asarray(X @ self.tokens, np.float32)
+        z = np.maximum(bags, 0) if self.activation == "relu" else bags * (0.5 + 0.5 * erf(bags * np.float32(0.5**0.5)))
+        if self.residual is None:
+            return z
+        W, b = self.residual
+        return np.asarray(z + np.maximum(z @ W.T + b, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A trained model, ready to predict.
+
+    Attributes:
+        size: labels on a document's shortlist.
+        combination: how their scores become one; None before it is fitted.
+    """
+
+    encoder: DocumentEncoder
+    index: Index
+    scores: Scores
+    size: int
+    combination: Combination | None = None
+
+    def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
+        """Return the shortlists of X float32 CSR (N, F), int32 (N, size) padded with L, and name → float32 (N, size)."""
+        documents = self.encoder(X)
+        lengths = np.linalg.norm(documents, axis=1, keepdims=True)
+        unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
+        candidates, _ = self.index.search(unit, self.size, X=X, progress=progress)
+        return candidates, self.scores(X, documents, candidates)
+
+    def rank(self, X: sp.csr_matrix, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+        """Return the k best labels of each document, int32 (N, k), padded with L, and their scores float32 (N, k).
+
+        With the logistic combination a score is the log-odds that the label is right; padding scores -inf.
+        """
+        assert self.combination is not None, "the combination has been fitted"
+        num_labels = len(self.scores.frequencies)
+        labels = np.full((X.shape[0], k), num_labels, np.int32)
+        best = np.full((X.shape[0], k), -np.inf, np.float32)
+        for start in range(0, X.shape[0], _BLOCK):
+            block = slice(start, min(start + _BLOCK, X.shape[0]))
+            candidates, scores = self.score(X[block])
+            combined = self.combination.combine(scores, candidates, num_labels)
+            labels[block], best[block] = rank(combined, candidates, k, num_labels)
+            progress("predict", block.stop, X.shape[0])
+        return labels, best
