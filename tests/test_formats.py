@@ -126,6 +126,15 @@ def test_pecos_matrices_are_read_whatever_their_type_and_order(tmp_path: Path) -
     assert dataset.label_names == ["red", "blue"]
 
 
+def test_pecos_matrices_may_be_spelled_with_underscores(tmp_path: Path) -> None:
+    folder = pecos(tmp_path / "d")
+    for path in folder.glob("*.npz"):
+        path.rename(folder / path.name.replace(".", "_", 1))
+    assert_matrices(read(folder, PECOS))
+    (folder / "Y_tst.npz").unlink()
+    assert "X_tst.npz: the file that goes with it is missing" in problems(folder)
+
+
 def test_pecos_texts_serve_where_there_are_no_features(tmp_path: Path) -> None:
     folder = pecos(tmp_path / "d", texts=True)
     dataset = read(folder, PECOS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,9 +13,10 @@ from xmlcli.cli.options import Opened, Options
 
 if TYPE_CHECKING:
     from xmlcli.calls import Call
+    from xmlcli.datasets.find import DatasetFolder
 
 OFFLINE_VARIABLE = "XMLCLI_OFFLINE"
-_TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
+TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
 
 
 def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping[str, str] = os.environ) -> None:
@@ -25,7 +26,6 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
         DatasetError: it is not, and cannot be fetched.
     """
     from xmlcli.datasets.find import locate
-    from xmlcli.datasets.layouts import TABLE
     from xmlcli.errors import AbsentDatasetError, DatasetError
     from xmlcli.stages.raw import search_folders
 
@@ -43,7 +43,13 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
             raise AbsentDatasetError(f"{absent}\n{failed}") from failed
     except DatasetError:
         return  # prepare says what is wrong
-    idle = [f"prepare.{name}" for name in _TABLE_OPTIONS if f"prepare.{name}" in opened.overrides]
+    warn_of_columns(folder, [f"prepare.{name}" for name in TABLE_OPTIONS if f"prepare.{name}" in opened.overrides])
+
+
+def warn_of_columns(folder: DatasetFolder, idle: Sequence[str]) -> None:
+    """Warn of options that say how a table is read where the dataset is none."""
+    from xmlcli.datasets.layouts import TABLE
+
     if idle and folder.layout != TABLE:
         text = f"warning: {', '.join(idle)} has no effect: {folder.name} is no table but {folder.layout}"
         typer.secho(text, err=True, fg="yellow")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import fields
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from xmlcli.cli.data import TABLE_OPTIONS, warn_of_columns
 from xmlcli.cli.options import Options, for_run, open_run, with_options
+from xmlcli.errors import UsageError
 
 
 @with_options
@@ -18,14 +23,31 @@ def evaluate_cli(
         list[str] | None, typer.Option("--metric", "-m", metavar="NAME@K", help="P, nDCG, PSP, PSnDCG or R. Repeats.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, costs included.")] = False,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="Another system's scores: .npz, or lines of label:score."
+        ),
+    ] = None,
+    truth: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="With --predictions: the dataset they are for.")
+    ] = None,
 ) -> None:
-    """Measure a trained model on the test documents.
+    """Measure a trained model on the test documents, or the predictions of another system.
 
     Without --dataset it is the model trained last; what was measured before is not computed again.
 
+    \b
     Example: xmlcli evaluate --metric psp@5
+             xmlcli evaluate --predictions theirs.npz --truth eurlex
     """
-    evaluate(options, cycle, metric or [], as_json=as_json)
+    if predictions is None and truth is None:
+        evaluate(options, cycle, metric or [], as_json=as_json)
+    else:
+        _check_foreign(options, cycle, predictions, truth)
+        assert predictions is not None
+        assert truth is not None
+        evaluate_predictions(options, predictions, truth, metric or [], as_json=as_json)
 
 
 def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
@@ -55,6 +77,59 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
             typer.echo(f"{name} {value:.2f}")
     else:
         _print_table(results.measure(opened.workspace, call, []), results.oracle(opened.workspace, call))
+
+
+def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:
+    """Print metrics of another system's predictions; nothing is written."""
+    from xmlcli.cli.display import Display
+    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.load import read_dataset
+    from xmlcli.datasets.predictions import measure_predictions
+    from xmlcli.datasets.raw import TableColumns
+    from xmlcli.metrics import DEFAULT_METRICS, parse_metric
+    from xmlcli.stages.raw import search_folders
+
+    metrics = [parse_metric(text) for text in wanted] or list(DEFAULT_METRICS)
+    usual = TableColumns()
+    columns = TableColumns(
+        options.text_column or usual.text,
+        options.labels_column or usual.labels,
+        options.label_separator or usual.separator,
+    )
+    folder = locate(truth, search_folders(options.root))
+    warn_of_columns(folder, [f"--{name.replace('_', '-')}" for name in TABLE_OPTIONS if getattr(options, name)])
+    display = Display(live=sys.stderr.isatty())
+    try:
+        dataset = read_dataset(folder, columns=columns, progress=display.progress)
+        values = measure_predictions(predictions, dataset, metrics, progress=display.progress)
+    finally:
+        display.close()
+    if as_json:
+        typer.echo(json.dumps({"dataset": folder.name, "metrics": values}))
+    elif wanted:
+        for name, value in values.items():
+            typer.echo(f"{name} {value:.2f}")
+    else:
+        _print_table(values, {})
+
+
+def _check_foreign(options: Options, cycle: int | None, predictions: Path | None, truth: str | None) -> None:
+    """Raise UsageError where --predictions or --truth stands alone, or beside an option that speaks of a model."""
+    if predictions is None or truth is None:
+        here, missing = ("--predictions", "--truth") if truth is None else ("--truth", "--predictions")
+        example = "xmlcli evaluate --predictions FILE --truth NAME"
+        raise UsageError(f"{here} without {missing}", expected="both", remedy=example)
+    allowed = ("root", *TABLE_OPTIONS)
+    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default and f.name not in allowed]
+    if cycle is not None:
+        given.append("cycle")
+    if given:
+        names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"{names} beside --predictions",
+            expected="only --truth, --metric, --json, --root and the columns of a table",
+            remedy="--truth names the dataset; the other options are those of a trained model",
+        )
 
 
 def _check_metrics(metrics: list[str]) -> None:

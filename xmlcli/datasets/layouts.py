@@ -62,10 +62,10 @@ LAYOUTS: Mapping[str, Layout] = {
         {"test": ("tst.json.gz", "tst.json", "tst.raw.json.gz"), **_FILTER},
     ),
     PECOS: Layout(
-        {"train": ("X.trn.npz", "X.trn.txt"), "train_labels": ("Y.trn.npz",)},
+        {"train": ("X.trn.npz", "X.trn.txt", "X_trn.npz"), "train_labels": ("Y.trn.npz", "Y_trn.npz")},
         {
-            "test": ("X.tst.npz", "X.tst.txt"),
-            "test_labels": ("Y.tst.npz",),
+            "test": ("X.tst.npz", "X.tst.txt", "X_tst.npz"),
+            "test_labels": ("Y.tst.npz", "Y_tst.npz"),
             "labels": ("output-items.txt",),
             **_FILTER,
         },

@@ -2,7 +2,7 @@
 
 `Y.trn.npz`, `Y.tst.npz`: documents by labels, every stored value but 0 a label. `X.trn.npz`, `X.tst.npz`: documents
 by features. Where there are no features, `X.trn.txt`, `X.tst.txt`: a text a line. `output-items.txt`: a label's name
-a line.
+a line. The matrices may also be called `X_trn.npz` and so on.
 """
 
 from __future__ import annotations

@@ -76,19 +76,23 @@ class TableColumns:
 
 
 class Problems:
-    """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown."""
+    """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown.
 
-    def __init__(self, path: Path) -> None:
+    `unit` is what the numbers count: lines of a text, rows of a matrix.
+    """
+
+    def __init__(self, path: Path, unit: str = "line") -> None:
         self.path = path
+        self.unit = unit
         self.count = 0
         self._shown: list[str] = []
 
     def add(self, line: int, expected: str, found: str) -> None:
-        """Note one problem; `line` counts from 1, the text is cut to a readable length."""
+        """Note one problem; `line` counts units from 1, the text is cut to a readable length."""
         self.count += 1
         if len(self._shown) < SHOWN_PROBLEMS:
             cut = found if len(found) <= 80 else f"{found[:77]}..."
-            self._shown.append(f"line {line}: expected {expected}, found {cut}")
+            self._shown.append(f"{self.unit} {line}: expected {expected}, found {cut}")
 
     def raise_if_any(self) -> None:
         """Raise one DatasetError for all that was noted; do nothing where all is well."""
