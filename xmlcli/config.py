@@ -102,8 +102,8 @@ class ShortlistConfig:
     """Phase 2, stage shortlist: nearest label embeddings of every document."""
 
     backend: Annotated[str, OneOf("words", "exact", "nmslib")]
-    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings alone,
-    by blocked products or an HNSW graph."""
+    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings
+    alone, by blocked products or an HNSW graph."""
     vectors: Annotated[float, Range(0.0, 10.0), OnlyWith("backend", "words")]
     """Share of the dense embeddings' cosine in the score."""
     size: Count
