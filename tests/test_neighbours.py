@@ -96,6 +96,8 @@ def test_the_prior_chosen_is_the_first_of_the_best_recall(seed: int) -> None:
     assert choose_prior(words, frequencies, priors, X, Y, 6) == priors[int(np.argmax(values))]
     backwards = priors[::-1]
     assert choose_prior(words, frequencies, backwards, X, Y, 6) == backwards[int(np.argmax(values[::-1]))]
+    for alike in ([0.02, 0.02 + 1e-8], [0.02 + 1e-8, 0.02]):
+        assert choose_prior(words, frequencies, alike, X, Y, 6) == alike[0]
 
 
 def test_the_prior_is_the_first_where_there_is_no_choice_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
