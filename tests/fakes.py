@@ -63,7 +63,7 @@ def embed_labels(job: Job) -> None:
         value += float(job.read("labels").array("Z.npy")[0, 0])
     with job.write() as out:
         out.array("Z.npy", np.full((L, D), value + job.config.proxy.epochs, dtype=np.float32))
-        out.array("known.npy", np.ones(L, dtype=np.bool_))
+        out.array("bonus.npy", np.zeros(L, dtype=np.float32))
         out.tensors("proxy.safetensors", {"g": torch.zeros(2)})
         out.json("report.json", {"recall": 0.5})
 

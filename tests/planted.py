@@ -18,6 +18,12 @@ def sparse_rows(rows: int, columns: int, each: int, rng: np.random.Generator) ->
     return normalize(matrix).astype(np.float32)
 
 
+def unit_rows(rows: int, dim: int, seed: int) -> npt.NDArray[np.float32]:
+    """Random unit vectors, float32 (rows, dim)."""
+    vectors = np.random.default_rng(seed).standard_normal((rows, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
 def labels(rows: int, columns: int, counts: npt.NDArray[np.int64], rng: np.random.Generator) -> sp.csr_matrix:
     """Y with `counts` int64 (rows,) random labels a row, float32 CSR of ones."""
     ids = [np.sort(rng.choice(columns, n, replace=False)) for n in counts]

@@ -219,6 +219,22 @@ def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
         read_shortlist(tmp_path / "s").array("scores.npy")
 
 
+def test_tensors_are_read_as_arrays_too(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
+    with artifacts.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", tensors)
+        out.json("state.json", {})
+    found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
+    arrays = found.numpy_tensors("model.safetensors")
+    assert arrays.keys() == tensors.keys()
+    assert all(np.array_equal(arrays[name], tensor.numpy()) for name, tensor in tensors.items())
+    path = tmp_path / "clf" / "model.safetensors"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for read in (found.numpy_tensors, found.tensors):
+        with pytest.raises(ArtifactError, match="damaged"):
+            read("model.safetensors")
+
+
 def test_an_optional_file_left_out_is_told(tmp_path: Path) -> None:
     with artifacts.writer(tmp_path / "clf", "clf") as out:
         out.tensors("model.safetensors", {})

@@ -42,6 +42,7 @@ def test_all_problems_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         model__dropout=1.5,
         shortlist__backend="faiss",
         evaluate__ks=[1, 0],
+        proxy__priors=[],
         seed=True,
         proxies={},
     )
@@ -54,8 +55,9 @@ def test_all_problems_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         "clf.epoch: no such key (did you mean epochs?)",
         "clf.epochs: expected a whole number, found 'many'",
         "model.dropout: expected 0.0 to 1.0, found 1.5",
-        "shortlist.backend: expected one of exact, nmslib, found 'faiss'",
+        "shortlist.backend: expected one of words, exact, nmslib, found 'faiss'",
         "evaluate.ks: expected at least 1, found [1, 0]",
+        "proxy.priors: expected a list of at least one, found []",
         "seed: expected a whole number, found true",
     ):
         assert part in text

@@ -78,9 +78,28 @@ def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Pa
         Z = found[f"embed-labels-{cycle}"].array("Z.npy")
         lengths = np.linalg.norm(Z, axis=1)
         assert np.allclose(lengths[:LABELS], 1, atol=1e-5)
-        assert found[f"embed-labels-{cycle}"].array("known.npy").tolist() == [True] * LABELS + [False]
+        prior = found[f"embed-labels-{cycle}"].json("report.json")["prior"]
+        assert prior in session.config.proxy.priors
+        bonus = prior * np.log1p(found["prepare"].csr("Y_train.npz").getnnz(axis=0))
+        assert np.allclose(found[f"embed-labels-{cycle}"].array("bonus.npy"), bonus)
+        assert found[f"embed-labels-{cycle}"].has("words.npz") == (profile == "default")
+        assert found[f"train-clf-{cycle}"].has("linear.npz") == (profile == "default" and cycle == 2)
     before, after = (found[f"train-clf-{c}"].tensors("model.safetensors") for c in (1, 2))
     assert not np.array_equal(before["encoder.tokens"], after["encoder.tokens"])
+
+
+def test_the_default_starts_at_documents_of_the_length_asked_and_at_the_labels_frequencies(
+    roots: dict[str, Path], dataset: Path
+) -> None:
+    session, calls = opened(roots["default"], dataset, "default")
+    prepared, clf = (read(session.workspace.artifact(c.output), c.output.kind, made_by="") for c in calls[:2])
+    tensors = clf.numpy_tensors("model.safetensors")
+    documents = prepared.csr("X_train.npz") @ tensors["encoder.tokens"]
+    assert np.linalg.norm(documents, axis=1).mean() == pytest.approx(session.config.model.document_norm, rel=1e-4)
+    assert not tensors["classifiers.weight"].any()
+    Y = prepared.csr("Y_train.npz")
+    wanted = np.minimum(np.log((Y.getnnz(axis=0) + 0.5) / Y.shape[0]), -1)
+    assert np.allclose(tensors["classifiers.bias"][:, 0], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("profile", ["default"])
@@ -170,6 +189,7 @@ def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: 
     [
         {"shortlist__size": 4, "shortlist__complete_pairs": 0},
         {"linear__enabled": False},
+        {"proxy__words": False, "shortlist__backend": "exact"},
         {"model__residual": False},
         {"clf__max_epochs": 0},
         {"proxy__epochs": 0, "shortlist__backend": "nmslib"},

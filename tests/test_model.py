@@ -15,12 +15,10 @@ from planted import collection
 from xmlcli import files
 from xmlcli.config import ModelConfig
 from xmlcli.encoder import encode
-from xmlcli.model import Classifiers, Model, empty_model, label_frequencies, load_predictor
+from xmlcli.model import Classifiers, Model, empty_model, load_encoder
 from xmlcli.training import Schedule, TrainingData, train
 
-OURS = ModelConfig(
-    dim=8, start="projection", token_norm=2.0, classifier_scale=5.0, activation="gelu", dropout=0.5, residual=True
-)
+OURS = ModelConfig(dim=8, start="spectral", document_norm=0.5, activation="gelu", dropout=0.5, residual=True)
 X, Y = collection(60, 6, 0)
 DATA = TrainingData.of(X, Y, np.tile(np.arange(6, dtype=np.int32), (60, 1)))
 
@@ -63,9 +61,9 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
 
     loaded = empty_model(X.shape[1], 6, config, optimiser)
     loaded.load(tensors, states)
-    encoder, classifiers = load_predictor(tensors, config)
+    encoder = load_encoder(tensors, config)
     assert torch.equal(predictions(loaded), predictions(model))
-    assert torch.equal(encode(encoder, X) @ classifiers.weight.T + classifiers.bias.T, predictions(model))
+    assert torch.equal(encode(encoder, X), encode(model.encoder, X))
     assert not encoder.training
 
     forgetful = empty_model(X.shape[1], 6, config, optimiser)
@@ -77,18 +75,13 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
     assert not torch.equal(predictions(forgetful), predictions(model))
 
 
-def test_classifiers_at_the_embeddings_score_cosine_and_log_odds() -> None:
-    generator = torch.Generator().manual_seed(0)
-    Z = torch.nn.functional.normalize(torch.randn(5, 8, generator=generator), dim=1)
-    x = torch.randn(8, generator=generator)
-    counts = torch.tensor([0.0, 3.0, 10.0, 90.0, 100.0])
+def test_classifiers_at_the_frequencies_score_every_document_alike() -> None:
     classifiers = Classifiers(5, 8)
-    classifiers.start_at_embeddings(Z, counts, num_documents=100, mean_norm=float(x.norm()), scale=7.0)
-    logits = classifiers.weight @ x + classifiers.bias[:, 0]
-    for label in range(5):
-        bias = min(-1.0, math.log((counts[label].item() + 0.5) / 100))
-        cosine = float(Z[label] @ x / x.norm())
-        assert logits[label].item() == pytest.approx(7 * cosine + bias, abs=1e-4)
+    classifiers.start_random(0)
+    classifiers.start_at_frequencies(torch.tensor([0.0, 3.0, 10.0, 90.0, 100.0]), num_documents=100)
+    assert (classifiers.weight.shape, classifiers.weight.any().item()) == ((5, 8), False)
+    wanted = [[math.log(0.005)], [math.log(0.035)], [math.log(0.105)], [-1.0], [-1.0]]
+    assert np.allclose(classifiers.bias, wanted, atol=1e-6)
 
 
 def test_random_classifiers_are_uniform_within_one_over_root_d() -> None:
@@ -99,7 +92,3 @@ def test_random_classifiers_are_uniform_within_one_over_root_d() -> None:
         assert torch.equal(tensor, twin)
         assert 0.24 < tensor.abs().max() <= 0.25
         assert abs(tensor.mean()) < 0.02
-
-
-def test_label_frequencies_count_documents() -> None:
-    assert label_frequencies(Y).tolist() == Y.toarray().sum(axis=0).tolist()

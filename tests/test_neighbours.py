@@ -1,184 +1,113 @@
-"""Shortlists against an argsort of all products."""
+"""Which index a configuration gives, what it searches, and the prior and the recall measured on shortlists."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
-import torch
 from fakes import make_config
+from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import neighbours
-from xmlcli.neighbours import ExactIndex, HnswIndex, LabelVectors, make_index, recall, shortlist_size
+from xmlcli.errors import ConfigError
+from xmlcli.neighbours import LabelVectors, choose_prior, make_index, recall, shortlist_size
 
 Floats = npt.NDArray[np.float32]
 CONFIG = make_config().shortlist
+BACKENDS = ("words", "exact", "nmslib")
+L, F, D = 30, 25, 8
 
 
-def unit_rows(rows: int, dim: int, seed: int) -> Floats:
-    vectors = np.random.default_rng(seed).standard_normal((rows, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-def exact(
-    Z: Floats,
-    documents: Floats,
-    k: int,
-    *,
-    prior: Floats | None = None,
-    searchable: npt.NDArray[np.bool_] | None = None,
-) -> tuple[npt.NDArray[np.int32], Floats]:
-    L = len(Z)
-    prior = np.zeros(L, np.float32) if prior is None else prior
-    searchable = np.ones(L, bool) if searchable is None else searchable
-    return ExactIndex(Z, prior=prior, searchable=searchable).search(documents, k)
-
-
-def oracle(
-    Z: Floats, documents: Floats, k: int, *, prior: Floats, searchable: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int32], Floats]:
-    """One document and one label at a time, sorted by (-score, label), padded with L and -inf."""
-    L = len(Z)
-    indices, scores = np.full((len(documents), k), L, np.int32), np.full((len(documents), k), -np.inf, np.float32)
-    for i, x in enumerate(documents):
-        found = sorted((-float(np.float32(x @ Z[j]) + prior[j]), j) for j in range(L) if searchable[j])[:k]
-        indices[i, : len(found)] = [j for _, j in found]
-        scores[i, : len(found)] = [-s for s, _ in found]
-    return indices, scores
-
-
-@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-def _type(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the blocked products computed in either type, whatever the machine prefers."""
-    monkeypatch.setattr(neighbours, "matrix_dtype", lambda device: request.param)
-
-
-@pytest.mark.usefixtures("_type")
-@pytest.mark.parametrize(("L", "k", "seed"), [(300, 10, 0), (300, 1, 1), (40, 40, 2), (7, 20, 3), (1, 1, 4)])
-def test_exact_shortlist_holds_every_nearest_label(L: int, k: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_BLOCK", 8)
-    rng = np.random.default_rng(seed)
-    Z, documents = unit_rows(L, 16, seed), unit_rows(30, 16, seed + 100)
-    documents[3] = 0
-    prior = rng.uniform(0, 0.3, L).astype(np.float32)
-    searchable = (rng.random(L) < 0.8) | (np.arange(L) == 0)
-    indices, scores = exact(Z, documents, k, prior=prior, searchable=searchable)
-    wanted, best = oracle(Z, documents, k, prior=prior, searchable=searchable)
-    assert (indices.dtype, scores.dtype) == (np.int32, np.float32)
-    assert indices.tolist() == wanted.tolist()
-    assert np.allclose(scores, best, atol=1e-6)
-
-
-@pytest.mark.usefixtures("_type")
-def test_labels_that_differ_by_less_than_bfloat16_can_tell_are_ranked_right() -> None:
+def label_vectors(num_labels: int = L, *, largest_bonus: float = 0.0) -> LabelVectors:
     rng = np.random.default_rng(0)
-    Z = np.repeat(unit_rows(4, 32, 0), 500, axis=0) + rng.normal(0, 2e-4, (2000, 32)).astype(np.float32)
-    Z /= np.linalg.norm(Z, axis=1, keepdims=True)
-    documents = unit_rows(20, 32, 1)
-    _, scores = exact(Z, documents, 25)
-    wanted = -np.sort(-(documents.astype(float) @ Z.T.astype(float)), axis=1)[:, :25]
-    assert np.allclose(scores, wanted, atol=3e-7)
+    bonus = (largest_bonus * rng.random(num_labels)).astype(np.float32)
+    return LabelVectors(unit_rows(num_labels, D, 0), bonus, sparse_rows(num_labels, F, 6, rng))
 
 
-@pytest.mark.usefixtures("_type")
-@pytest.mark.parametrize("k", [3, 8, 60])
-def test_ties_go_to_the_lower_label(k: int) -> None:
-    rng = np.random.default_rng(k)
-    Z = rng.choice([-0.5, 0.5], (60, 4)).astype(np.float32)  # unit rows, all products exact, many equal
-    documents = rng.choice([-0.5, 0.5], (25, 4)).astype(np.float32)
-    documents[0] = 0
-    prior = rng.choice([0.0, 0.25], 60).astype(np.float32)
-    searchable = rng.random(60) < 0.7
-    indices, scores = exact(Z, documents, k, prior=prior, searchable=searchable)
-    wanted, best = oracle(Z, documents, k, prior=prior, searchable=searchable)
-    assert indices.tolist() == wanted.tolist()
-    assert scores.tolist() == best.tolist()
+def some_documents(rows: int) -> tuple[sp.csr_matrix, Floats]:
+    """The words and the vectors of documents."""
+    return sparse_rows(rows, F, 6, np.random.default_rng(1)), unit_rows(rows, D, 1)
 
 
-def test_a_zero_document_gets_the_labels_of_the_largest_prior() -> None:
-    prior = np.array([0.1, 0.3, 0.2, 0.3], np.float32)
-    indices, scores = exact(unit_rows(4, 8, 0), np.zeros((1, 8), np.float32), 3, prior=prior)
-    assert indices.tolist() == [[1, 3, 2]]
-    assert np.allclose(scores, [[0.3, 0.3, 0.2]])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_scores_by_its_cosines_and_the_bonus(backend: str) -> None:
+    config = replace(CONFIG, backend=backend, vectors=0.3, mask_unseen=False)
+    vectors, (X, documents) = label_vectors(largest_bonus=0.5), some_documents(10)
+    indices, scores = make_index(vectors, np.zeros(L, np.float32), config).search(documents, L, X=X)
+    cosines = documents @ vectors.Z.T
+    wanted = (0.3 * cosines + (X @ vectors.words.T).toarray() if backend == "words" else cosines) + vectors.bonus
+    assert np.allclose(scores, -np.sort(-wanted, axis=1), atol=2e-6)
+    assert np.allclose(scores, np.take_along_axis(wanted, indices, axis=1), atol=2e-6)
 
 
-@pytest.mark.parametrize("backend", ["exact", "nmslib"])
-def test_nothing_searchable_or_nothing_asked_gives_padding(backend: str) -> None:
-    config = replace(CONFIG, backend=backend, mask_unseen=True)
-    Z, counts = unit_rows(5, 8, 0), np.zeros(5, np.float32)
-    indices, scores = make_index(LabelVectors(Z, np.zeros(5, bool)), counts, config).search(unit_rows(2, 8, 1), 3)
-    assert (indices == 5).all()
-    assert np.isneginf(scores).all()
-    indices, scores = make_index(LabelVectors(Z, np.ones(5, bool)), counts, config).search(unit_rows(0, 8, 1), 3)
-    assert indices.shape == scores.shape == (0, 3)
-
-
-def test_the_number_of_threads_changes_no_byte() -> None:
-    Z, documents = unit_rows(500, 24, 0), unit_rows(70, 24, 1)
-    before = numba.get_num_threads()
-    found = []
-    for threads in (1, before):
-        numba.set_num_threads(threads)
-        found.append(tuple(a.tobytes() for a in exact(Z, documents, 30)))
-    numba.set_num_threads(before)
-    assert found[0] == found[-1]
-
-
-@pytest.mark.parametrize("largest_prior", [0.0, 0.4])
-def test_the_graph_finds_nearly_what_exact_search_finds(largest_prior: float) -> None:
-    Z, documents = unit_rows(600, 16, 0), unit_rows(80, 16, 1)
-    rng = np.random.default_rng(0)
-    prior = (largest_prior * rng.random(600)).astype(np.float32)
-    searchable = rng.random(600) < 0.8
-    index = HnswIndex(Z, prior=prior, searchable=searchable, M=16, ef_construction=100, ef_search=100)
-    indices, scores = index.search(documents, 20)
-    wanted, best = exact(Z, documents, 20, prior=prior, searchable=searchable)
-    shared = np.mean([len(np.intersect1d(a, b)) for a, b in zip(indices, wanted, strict=True)]) / 20
-    assert shared > 0.97
-    assert searchable[indices].all()
-    products = np.take_along_axis(documents @ Z.T + prior, indices, axis=1)
-    assert np.allclose(scores, products, atol=2e-6)
-    assert (np.diff(scores) <= 0).all()
-    assert np.allclose(scores[:, 0], best[:, 0], atol=2e-2)
-
-
-def test_the_graph_breaks_ties_and_pads_like_exact_search() -> None:
-    Z = np.repeat(np.eye(3, 4, dtype=np.float32), 2, axis=0)  # labels 0 and 1, 2 and 3, 4 and 5 coincide
-    documents = np.vstack([np.eye(3, 4, dtype=np.float32), np.zeros((1, 4), np.float32)])
-    searchable = np.array([True, True, True, True, True, False])
-    zero = np.zeros(6, np.float32)
-    graph = HnswIndex(Z, prior=zero, searchable=searchable, M=8, ef_construction=20, ef_search=20)
-    indices, scores = graph.search(documents, 8)
-    wanted, best = exact(Z, documents, 8, prior=zero, searchable=searchable)
-    assert indices.tolist() == wanted.tolist()
-    assert np.allclose(scores, best, atol=1e-6)
-
-
-@pytest.mark.parametrize("backend", ["exact", "nmslib"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_labels_without_documents_are_shortlisted_only_when_not_masked(backend: str) -> None:
-    Z = unit_rows(30, 8, 0)
-    known = np.arange(30) % 3 > 0
+    frequencies = (np.arange(L) % 3).astype(np.float32)
+    X, documents = some_documents(12)
     for masked in (True, False):
-        config = replace(CONFIG, backend=backend, mask_unseen=masked, prior=0.0)
-        indices, _ = make_index(LabelVectors(Z, known), known.astype(np.float32), config).search(Z, 30)
+        config = replace(CONFIG, backend=backend, mask_unseen=masked)
+        indices, _ = make_index(label_vectors(), frequencies, config).search(documents, L, X=X)
         seen = np.unique(indices)
-        assert np.isin(np.flatnonzero(~known), seen).any() != masked
-        assert (seen == 30).any() == masked  # the rest is padding
+        assert np.isin(np.flatnonzero(frequencies == 0), seen).any() != masked
+        assert np.isin(np.flatnonzero(frequencies), seen).all()
+        assert (seen == L).any() == masked  # the rest is padding
 
 
-@pytest.mark.parametrize("backend", ["exact", "nmslib"])
-def test_the_prior_adds_its_share_of_the_log_of_one_plus_the_frequency(backend: str) -> None:
-    Z, documents = unit_rows(50, 8, 0), unit_rows(10, 8, 1)
-    counts = np.random.default_rng(0).integers(0, 1000, 50).astype(np.float32)
-    config = replace(CONFIG, backend=backend, prior=0.07, mask_unseen=False)
-    indices, scores = make_index(LabelVectors(Z, np.ones(50, bool)), counts, config).search(documents, 5)
-    everything = documents @ Z.T + 0.07 * np.log(1 + counts)
-    assert np.allclose(scores, -np.sort(-everything, axis=1)[:, :5], atol=2e-6)
-    assert np.allclose(scores, np.take_along_axis(everything, indices, axis=1), atol=2e-6)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_searchable_or_nothing_asked_gives_padding(backend: str) -> None:
+    for masked, rows in ((True, 2), (False, 0)):
+        config = replace(CONFIG, backend=backend, mask_unseen=masked)
+        X, documents = some_documents(2)
+        index = make_index(label_vectors(), np.zeros(L, np.float32), config)
+        indices, scores = index.search(documents[:rows], 3, X=X[:rows])
+        assert (indices.shape, indices.dtype, scores.dtype) == ((rows, 3), np.int32, np.float32)
+        assert (indices == L).all()
+        assert np.isneginf(scores).all()
+
+
+def test_a_search_by_words_needs_word_centroids() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)no word centroids to search.*proxy\.words=true"):
+        make_index(replace(label_vectors(), words=None), np.ones(L, np.float32), replace(CONFIG, backend="words"))
+
+
+def recalled(
+    words: sp.csr_matrix, frequencies: Floats, prior: float, X: sp.csr_matrix, Y: sp.csr_matrix, k: int
+) -> int:
+    """Count by loops the pairs that shortlists with this prior hold; labels without documents stay out."""
+    scores = (X @ words.T).toarray() + prior * np.log(1 + frequencies)
+    scores[:, frequencies == 0] = -np.inf
+    truth = Y.toarray()
+    return int(sum(truth[i, np.argsort(-row, kind="stable")[:k]].sum() for i, row in enumerate(scores)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_prior_chosen_is_the_first_of_the_best_recall(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    words, X = sparse_rows(L, F, 5, rng), sparse_rows(50, F, 5, rng)
+    Y = labels(50, L, rng.integers(0, 4, 50), rng)
+    frequencies = np.round(rng.exponential(20, L)).astype(np.float32)
+    frequencies[:3] = 0
+    priors = [0.0, 1e-9, 0.02, 0.05, 0.1, 0.3, 3.0]
+    values = [recalled(words, frequencies, prior, X, Y, 6) for prior in priors]
+    assert len(set(values)) > 2
+    assert choose_prior(words, frequencies, priors, X, Y, 6) == priors[int(np.argmax(values))]
+    backwards = priors[::-1]
+    assert choose_prior(words, frequencies, backwards, X, Y, 6) == backwards[int(np.argmax(values[::-1]))]
+    for alike in ([0.02, 0.02 + 1e-8], [0.02 + 1e-8, 0.02]):
+        assert choose_prior(words, frequencies, alike, X, Y, 6) == alike[0]
+
+
+def test_the_prior_is_the_first_where_there_is_no_choice_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "WordIndex", None)  # nothing is searched
+    rng = np.random.default_rng(0)
+    words, X, Y = sparse_rows(L, F, 5, rng), sparse_rows(4, F, 5, rng), labels(4, L, np.ones(4, int), rng)
+    frequencies = np.ones(L, np.float32)
+    assert choose_prior(words, frequencies, [0.3], X, Y, 5) == 0.3
+    assert choose_prior(words, frequencies, [0.2, 0.1], X, sp.csr_matrix((4, L), dtype=np.float32), 5) == 0.2
+    assert choose_prior(words, frequencies, [0.2, 0.1], X[:0], Y[:0], 5) == 0.2
 
 
 def test_a_small_collection_is_shortlisted_whole() -> None:
@@ -194,24 +123,3 @@ def test_recall_counts_pairs_and_not_padding() -> None:
     indices = np.array([[1, 2, 0], [0, 1, 2], [0, 1, 4], [4, 4, 4]], np.int32)
     assert recall(indices, Y) == 2 / 4
     assert recall(np.full((1, 2), 3, np.int32), sp.csr_matrix((1, 3), dtype=np.float32)) == 0.0
-
-
-def test_words_add_their_cosine_to_the_score() -> None:
-    rng = np.random.default_rng(5)
-    Z, documents = unit_rows(30, 8, 1), unit_rows(12, 8, 2)
-    words = sp.random(30, 25, 0.3, format="csr", dtype=np.float32, random_state=rng)
-    X = sp.random(12, 25, 0.3, format="csr", dtype=np.float32, random_state=rng)
-    index = ExactIndex(Z, prior=np.zeros(30, np.float32), searchable=np.ones(30, bool), words=words)
-    indices, scores = index.search(documents, 30, X=X)
-    wanted = documents @ Z.T + (X @ words.T).toarray()
-    assert np.array_equal(indices, np.argsort(-wanted, axis=1, kind="stable"))
-    assert np.allclose(scores, np.take_along_axis(wanted, indices, axis=1), atol=1e-5)
-
-
-def test_only_the_heaviest_words_of_a_long_document_count() -> None:
-    Z, documents = np.zeros((4, 8), np.float32), unit_rows(1, 8, 2)
-    weights = np.linspace(0.01, 1, 80, dtype=np.float32)
-    words = sp.csr_matrix(np.ones((4, 80), np.float32))
-    index = ExactIndex(Z, prior=np.zeros(4, np.float32), searchable=np.ones(4, bool), words=words)
-    _, scores = index.search(documents, 1, X=sp.csr_matrix(weights[None, :]))
-    assert scores[0, 0] == pytest.approx(weights[-50:].sum(), rel=1e-5)

@@ -63,7 +63,7 @@ def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call)
     needed = (
         "cycle2/clf/model.safetensors",
         "cycle3/labels/Z.npy",
-        "cycle3/labels/known.npy",
+        "cycle3/labels/bonus.npy",
         "cycle2/evaluation/calibration.json",
     )
     assert report["model_bytes"] == sum((folder / name).stat().st_size for name in needed)

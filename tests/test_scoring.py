@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
-import torch
-from planted import sparse_rows
+from planted import sparse_rows, unit_rows
 
-from xmlcli.model import Classifiers
+from xmlcli import linear, scoring
+from xmlcli.linear import score_linear
 from xmlcli.scoring import (
     BETAS,
     DEFAULT,
     Combination,
-    Predictor,
+    Scores,
     choose_beta,
     fit_logistic,
     novel_documents,
     rank,
     relevance,
+    score_dense,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -41,25 +43,36 @@ def random_scores(seed: int, *names: str) -> dict[str, Floats]:
     return {name: rng.standard_normal((N, K)).astype(np.float32) for name in names}
 
 
+def all_scores(rng: np.random.Generator) -> Scores:
+    return Scores(
+        weight=rng.standard_normal((L, D)).astype(np.float32),
+        bias=rng.standard_normal(L).astype(np.float32),
+        Z=unit_rows(L, D, 0),
+        frequencies=rng.integers(0, 9, L).astype(np.float32),
+        words=sparse_rows(L, F, 6, rng),
+        linear=sp.random(L, F + 1, 0.5, format="csr", dtype=np.float32, random_state=0),
+        label_text=sparse_rows(L, F, 6, rng),
+    )
+
+
 def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
     rng = np.random.default_rng(0)
     X, candidates = sparse_rows(N, F, 4, rng), candidates_with_padding()
-    documents = torch.from_numpy(rng.standard_normal((N, D)).astype(np.float32))
-    classifiers = Classifiers(L, D)
-    classifiers.start_random(0)
-    counts = rng.integers(0, 9, L).astype(np.float32)
-    linear = sp.random(L, F + 1, 0.5, format="csr", dtype=np.float32, random_state=0)
-    text = sparse_rows(L, F, 6, rng)
-    neighbour = np.where(candidates < L, 0.25, -np.inf).astype(np.float32)
-    found = Predictor(classifiers, counts, linear, text).scores(X, documents, candidates, neighbour)
+    documents = rng.standard_normal((N, D)).astype(np.float32)
+    documents[1] = 0
+    scores = all_scores(rng)
+    found = scores(X, documents, candidates)
+    cosines = documents @ scores.Z.T / np.maximum(np.linalg.norm(documents, axis=1, keepdims=True), 1e-9)
     dense = {
-        "classifier": (documents @ classifiers.weight.T + classifiers.bias.T).numpy(),
-        "neighbour": np.full((N, L), 0.25),
-        "frequency": np.tile(np.log(1 + counts), (N, 1)),
-        "linear": np.column_stack([X.toarray(), np.ones(N)]) @ linear.toarray().T,
-        "label_text": X.toarray() @ text.toarray().T,
+        "classifier": documents @ scores.weight.T + scores.bias,
+        "neighbour": cosines,
+        "frequency": np.tile(np.log(1 + scores.frequencies), (N, 1)),
+        "words": X.toarray() @ scores.words.toarray().T,
+        "linear": np.column_stack([X.toarray(), np.ones(N)]) @ scores.linear.toarray().T,
+        "label_text": X.toarray() @ scores.label_text.toarray().T,
     }
     assert found.keys() == dense.keys()
+    assert found.keys() | {"intercept"} == DEFAULT.coefficients.keys()
     there = candidates < L
     rows = np.arange(N)[:, None]
     for name, values in dense.items():
@@ -69,15 +82,33 @@ def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
 
 
 def test_scores_that_are_not_there_are_left_out() -> None:
-    classifiers = Classifiers(L, D)
-    predictor = Predictor(classifiers, np.ones(L, np.float32), None, None)
-    found = predictor.scores(
-        sp.csr_matrix((N, F), dtype=np.float32),
-        torch.zeros(N, D),
-        candidates_with_padding(),
-        np.zeros((N, K), np.float32),
-    )
-    assert set(found) == {"classifier", "neighbour", "frequency"}
+    bare = replace(all_scores(np.random.default_rng(0)), words=None, linear=None, label_text=None)
+    nothing = sp.csr_matrix((N, F), dtype=np.float32)
+    assert set(bare(nothing, np.zeros((N, D), np.float32), candidates_with_padding())) == {
+        "classifier", "neighbour", "frequency",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("gather_cost", [0, 10**9], ids=["gathered", "products"])
+@pytest.mark.parametrize("rows", [0, N])
+def test_gathering_and_products_score_alike(gather_cost: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "_GATHER_COST", gather_cost)
+    monkeypatch.setattr(scoring, "_BLOCK", 7)
+    monkeypatch.setattr(linear, "_GATHER_COST", gather_cost)
+    monkeypatch.setattr(linear, "_BLOCK_ROWS", 7)
+    rng = np.random.default_rng(1)
+    X, candidates = sparse_rows(N, F, 4, rng)[:rows], candidates_with_padding()[:rows]
+    documents = rng.standard_normal((rows, D)).astype(np.float32)
+    scores = all_scores(rng)
+    nothing = np.zeros((rows, 1))
+    for found, products in (
+        (score_dense(documents, scores.weight, candidates), documents @ scores.weight.T),
+        (score_linear(X, scores.words, candidates), (X @ scores.words.T).toarray()),
+        (score_linear(X, scores.linear, candidates), sp.hstack([X, nothing + 1]) @ scores.linear.T.toarray()),
+    ):
+        wanted = np.take_along_axis(np.column_stack([products, nothing]), candidates, axis=1)
+        assert (found.dtype, found.shape) == (np.float32, (rows, K))
+        assert np.allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
@@ -108,7 +139,7 @@ def test_padding_is_never_ranked_before_a_label() -> None:
     scores = {name: np.full((N, K), -1e30, np.float32) for name in DEFAULT.coefficients if name != "intercept"}
     for combination in (DEFAULT, Combination("authors", {"beta": 0.5})):
         with np.errstate(over="ignore"):
-            top = rank(combination.combine(scores, candidates, L), candidates, K, L)
+            top, _ = rank(combination.combine(scores, candidates, L), candidates, K, L)
         for i in range(N):
             real = candidates[i][candidates[i] < L]
             assert sorted(top[i, : len(real)]) == sorted(real)
@@ -118,10 +149,34 @@ def test_padding_is_never_ranked_before_a_label() -> None:
 def test_ranking_is_by_score_then_by_the_lower_label() -> None:
     candidates = np.array([[7, 2, 5, 1], [4, 0, 9, 9]], np.int32)
     combined = np.array([[0.5, 0.5, 0.9, 0.5], [-3.0, -3.0, -np.inf, -np.inf]], np.float32)
-    assert rank(combined, candidates, 3, 9).tolist() == [[5, 1, 2], [0, 4, 9]]
-    wide = rank(combined, candidates, 6, 9)
+    top, best = rank(combined, candidates, 3, 9)
+    assert top.tolist() == [[5, 1, 2], [0, 4, 9]]
+    assert best.tolist() == [[np.float32(0.9), 0.5, 0.5], [-3, -3, -np.inf]]
+    wide, best = rank(combined, candidates, 6, 9)
     assert wide.tolist() == [[5, 1, 2, 7, 9, 9], [0, 4, 9, 9, 9, 9]]
-    assert wide.dtype == np.int32
+    assert best.tolist() == [[np.float32(0.9), 0.5, 0.5, 0.5, -np.inf, -np.inf], [-3, -3, *[-np.inf] * 4]]
+    assert (wide.dtype, best.dtype) == (np.int32, np.float32)
+
+
+@pytest.mark.parametrize("k", [1, 3, 9, 10, 24])
+@pytest.mark.parametrize("levels", [2, 5, 10**6])
+def test_a_ranking_of_few_among_many_equals_sorting_all(k: int, levels: int) -> None:
+    rng = np.random.default_rng(levels + k)
+    candidates = np.argsort(rng.random((50, 40)), axis=1).astype(np.int32)
+    combined = (rng.integers(0, levels, (50, 40)) / levels).astype(np.float32)
+    padded = rng.random((50, 40)) < np.linspace(0, 1, 50)[:, None]  # from no padding to nothing else
+    combined[padded], candidates[padded] = -np.inf, 40
+    top, best = rank(combined, candidates, k, 40)
+    for i in range(50):
+        wanted = sorted(zip(-combined[i], candidates[i], strict=True))[:k]
+        assert top[i].tolist() == [label for _, label in wanted]
+        assert best[i].tolist() == [-score for score, _ in wanted]
+
+
+def test_nothing_to_rank_is_an_empty_ranking() -> None:
+    for k in (1, 5):
+        top, best = rank(np.zeros((0, 12), np.float32), np.zeros((0, 12), np.int32), k, 20)
+        assert top.shape == best.shape == (0, k)
 
 
 def test_relevance_says_which_candidates_are_true() -> None:
@@ -175,7 +230,7 @@ def test_beta_is_the_best_of_all_tried() -> None:
 
     def quality(beta: float) -> float:
         combined = Combination("authors", {"beta": beta}).combine(scores, candidates, L)
-        top = rank(combined, candidates, 5, L)
+        top, _ = rank(combined, candidates, 5, L)
         hits = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), top, axis=1)
         return sum(float(hits[:, :k].mean()) for k in (1, 3, 5))
 

@@ -27,9 +27,7 @@ BATCH = replace(
 )  # fmt: skip
 DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)
 AUTHORS = replace(DOCUMENT, max_positives=20)
-ENCODER = ModelConfig(
-    dim=6, start="projection", token_norm=2.0, classifier_scale=5.0, activation="gelu", dropout=0.0, residual=True
-)
+ENCODER = ModelConfig(dim=6, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
 
 
 def shortlists(N: int, L: int, k: int, seed: int) -> npt.NDArray[np.int32]:

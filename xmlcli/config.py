@@ -94,7 +94,7 @@ class ProxyConfig:
     """Also embed labels in the space of words, as centroids of tf-idf rows."""
     priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
     """Bonus of a label with n documents: prior * ln(1 + n), added to its cosine. Of several the one whose shortlists
-    have the largest recall on validation is taken."""
+    have the largest recall on validation is taken, the first where there are no words or no validation documents."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class ShortlistConfig:
     """Phase 2, stage shortlist: nearest label embeddings of every document."""
 
     backend: Annotated[str, OneOf("words", "exact", "nmslib")]
-    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings alone,
-    by blocked products or an HNSW graph."""
+    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings
+    alone, by blocked products or an HNSW graph."""
     vectors: Annotated[float, Range(0.0, 10.0), OnlyWith("backend", "words")]
     """Share of the dense embeddings' cosine in the score."""
     size: Count

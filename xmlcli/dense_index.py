@@ -1,7 +1,7 @@
 """Phase 2 by dense label embeddings: an exact search of blocked products, and an HNSW graph.
 
-Both find the `k` labels with the largest `cos(f(x), z_l) + bonus_l`. In the graph the bonus becomes part of the cosine by
-two more coordinates (Bachrach et al. 2014, section 3): a label is `[z_l, bonus_l, rest_l]`, with `rest_l` making all
+Both find the `k` labels with the largest `cos(f(x), z_l) + bonus_l`. In the graph the bonus becomes part of the cosine
+by two more coordinates (Bachrach et al. 2014, section 3): a label is `[z_l, bonus_l, rest_l]`, with `rest_l` making all
 labels equally long, and a document is `[f(x), 1, 0]`.
 """
 
@@ -31,9 +31,7 @@ class ExactIndex:
     of the k-th. Only these are scored in float32.
     """
 
-    def __init__(
-        self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu"
-    ) -> None:
+    def __init__(self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu") -> None:
         """Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,)."""
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = Z.shape[0]
@@ -71,9 +69,7 @@ class ExactIndex:
     def _top_k(self, S: Floats, F: Floats, k: int, margin: np.float32) -> tuple[npt.NDArray[np.int64], Floats]:
         """Return the k best columns of each row of S (B, L'), ordered by exact score, then by lower column."""
         indices, scores, Z = np.empty((len(S), k), np.int64), np.empty((len(S), k), np.float32), self._Z.numpy()
-        over_rows(
-            len(S), lambda first, last: _top_k(S, F, Z, self._bonus, margin, first, last, indices, scores)
-        )
+        over_rows(len(S), lambda first, last: _top_k(S, F, Z, self._bonus, margin, first, last, indices, scores))
         return indices, scores
 
 
@@ -98,10 +94,10 @@ def _dot(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def _top_k(S, F, Z, bonus, margin, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the k best columns of rows first, …, last - 1 of S (B, L') by S + bonus, ordered, ties by lower column.
+    """Write the k best columns of rows first, …, last - 1 of S (B, L') by S + bonus, in order, ties by column.
 
-    S may be wrong by `margin / 2`, then the columns that can be among the best are scored anew as F Z'; with a margin of
-    0 it is taken as it is.
+    S may be wrong by `margin / 2`, then the columns that can be among the best are scored anew as F Z'; with a margin
+    of 0 it is taken as it is.
     """
     num_columns, k = S.shape[1], indices.shape[1]
     kept = np.empty(num_columns, np.int64)
@@ -155,7 +151,7 @@ class HnswIndex:
 
         self._num_labels = Z.shape[0]
         self._ids = np.flatnonzero(searchable).astype(np.int32)
-                self._longest = float(1 + (bonus**2).max(initial=0.0)) ** 0.5
+        self._longest = float(1 + (bonus**2).max(initial=0.0)) ** 0.5
         rest = np.sqrt(np.maximum(self._longest**2 - (Z**2).sum(axis=1) - bonus**2, 0))
         vectors = np.column_stack([Z, bonus, rest]).astype(np.float32)[self._ids]
         self._index = nmslib.init(method="hnsw", space="cosinesimil")

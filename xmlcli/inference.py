@@ -72,7 +72,10 @@ class Engine:
     combination: Combination | None = None
 
     def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
-        """Return the shortlists of X float32 CSR (N, F), int32 (N, size) padded with L, and name → float32 (N, size)."""
+        """Return the shortlists of X float32 CSR (N, F) and the scores on them.
+
+        The shortlists are int32 (N, size), padded with L; the scores name → float32 (N, size).
+        """
         documents = self.encoder(X)
         lengths = np.linalg.norm(documents, axis=1, keepdims=True)
         unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -1,8 +1,9 @@
 """Phase 2: the nearest label embeddings of documents, behind one interface.
 
-`words` searches the labels' word centroids and lets the dense embeddings decide among the nearest (`xmlcli.word_index`);
-`exact` and `nmslib` search the dense embeddings, by products and by an HNSW graph (`xmlcli.dense_index`). A bonus for
-frequent labels is added to the cosine; labels that are not searchable are never returned.
+`words` searches the labels' word centroids and lets the dense embeddings decide among the nearest
+(`xmlcli.word_index`); `exact` and `nmslib` search the dense embeddings, by products and by an HNSW graph
+(`xmlcli.dense_index`). A bonus for frequent labels is added to the cosine; labels that are not searchable are never
+returned.
 """
 
 from __future__ import annotations

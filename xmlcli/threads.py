@@ -1,4 +1,4 @@
-"""Compiled loops over rows, shared out to threads: a kernel without the interpreter's lock, called on ranges of rows."""
+"""Compiled loops over rows, shared out to threads: a kernel that holds no lock, called on ranges of rows."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ _BLOCK = 4096
 _HEAVIEST_WORDS = 50  # of a long document; the others are frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
 _BINS = 1024
+_FLAT = np.float32(1e-30)  # scores closer than this share one bin: the inverse of its width would overflow
 _SMALLEST = 0.03
 
 
@@ -63,7 +64,11 @@ class WordIndex:
     def __init__(
         self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float
     ) -> None:
-        """words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); share of Z's cosine."""
+        """Keep what is searchable.
+
+        words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
+        share: what the cosine with Z counts for.
+        """
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
         everything = len(self._ids) == words.shape[0]
@@ -150,7 +155,7 @@ def _collect(total, wanted, counts, kept, values):  # type: ignore[no-untyped-de
     order.
     """
     low, high = total.min(), total.max()
-    scale = np.float32(len(counts) - 1) / (high - low) if high > low else np.float32(0)
+    scale = np.float32(len(counts) - 1) / (high - low) if high - low > _FLAT else np.float32(0)
     counts[:] = 0
     for label in range(len(total)):
         counts[int((total[label] - low) * scale)] += 1

@@ -1,0 +1,197 @@
+"""The search by words against loops, centroids and their singular vectors against dense algebra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.sparse as sp
+from planted import labels, sparse_rows, unit_rows
+
+from xmlcli import word_index
+from xmlcli.word_index import WordIndex, label_frequencies, spectral_tokens, word_centroids
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+def problem(L: int, N: int, seed: int) -> dict[str, Any]:
+    """Labels, a bonus, a mask, and documents of which one has no words and one no vector."""
+    rng = np.random.default_rng(seed)
+    X = sparse_rows(N, 40, 6, rng).tolil()
+    X[2] = 0
+    documents = unit_rows(N, 8, seed + 1)
+    documents[3] = 0
+    return dict(
+        words=sparse_rows(L, 40, 7, rng), Z=unit_rows(L, 8, seed), X=X.tocsr().astype(np.float32), documents=documents,
+        bonus=rng.uniform(0, 0.2, L).astype(np.float32), searchable=(rng.random(L) < 0.8) | (np.arange(L) == 0),
+    )  # fmt: skip
+
+
+def search(k: int, *, share: float, **given: Any) -> tuple[Ints, Floats]:
+    index = WordIndex(given["words"], given["Z"], bonus=given["bonus"], searchable=given["searchable"], share=share)
+    return index.search(given["documents"], k, X=given["X"])
+
+
+def oracle(k: int, *, share: float, **given: Any) -> tuple[Ints, Floats]:
+    """One document and one label at a time: 2k labels by words and bonus, the k best of these by all three terms."""
+    words, X, (N, L) = given["words"].toarray(), given["X"].toarray(), (len(given["documents"]), len(given["Z"]))
+    indices, scores = np.full((N, k), L, np.int32), np.full((N, k), -np.inf, np.float32)
+    there = [label for label in range(L) if given["searchable"][label]]
+    for i in range(N):
+        total = {label: float(X[i] @ words[label] + given["bonus"][label]) for label in there}
+        proposed = sorted(there, key=lambda label: (-total[label], label))[: 2 * min(k, len(there))]
+        refined = {label: total[label] + share * float(given["documents"][i] @ given["Z"][label]) for label in proposed}
+        found = sorted(proposed, key=lambda label: (-refined[label], label))[:k]
+        indices[i, : len(found)] = found
+        scores[i, : len(found)] = [refined[label] for label in found]
+    return indices, scores
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 2.0])
+@pytest.mark.parametrize(
+    ("L", "k", "seed"), [(3000, 10, 0), (300, 1, 1), (40, 40, 2), (30, 20, 3), (7, 20, 4), (1, 1, 5)]
+)
+def test_shortlists_are_those_of_loops_over_documents_and_labels(
+    L: int, k: int, seed: int, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_index, "_BLOCK", 8)
+    given = problem(L, 30, seed)
+    indices, scores = search(k, share=share, **given)
+    wanted, best = oracle(k, share=share, **given)
+    assert (indices.dtype, scores.dtype) == (np.int32, np.float32)
+    assert indices.tolist() == wanted.tolist()
+    assert np.allclose(scores, best, atol=1e-6)
+
+
+def test_without_a_share_of_the_vectors_every_nearest_label_is_found() -> None:
+    given = problem(2000, 30, 6)
+    _, scores = search(25, share=0.0, **given)
+    everything = (given["X"] @ given["words"].T).toarray() + given["bonus"]
+    everything[:, ~given["searchable"]] = -np.inf
+    assert np.allclose(scores, -np.sort(-everything, axis=1)[:, :25], atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("k", [3, 8, 60, 90])
+def test_ties_go_to_the_lower_label(k: int, share: float) -> None:
+    rng = np.random.default_rng(k)
+    halves = [rng.choice([0.0, 0.5], (rows, 6)).astype(np.float32) for rows in (60, 25)]
+    halves[1][0] = 0
+    given = dict(
+        words=sp.csr_matrix(halves[0]),
+        X=sp.csr_matrix(halves[1]),
+        Z=rng.choice([-0.5, 0.5], (60, 4)).astype(np.float32),
+        documents=rng.choice([-0.5, 0.0, 0.5], (25, 4)).astype(np.float32),
+        bonus=rng.choice([0.0, 0.25], 60).astype(np.float32),
+        searchable=rng.random(60) < 0.7,
+    )  # fmt: skip  all sums are exact, many equal
+    indices, scores = search(k, share=share, **given)
+    wanted, best = oracle(k, share=share, **given)
+    assert indices.tolist() == wanted.tolist()
+    assert scores.tolist() == best.tolist()
+
+
+def test_labels_that_all_score_alike_come_in_their_order() -> None:
+    given = problem(100, 4, 0) | {"bonus": np.zeros(100, np.float32), "searchable": np.ones(100, bool)}
+    given["X"] = sp.csr_matrix((4, 40), dtype=np.float32)
+    indices, scores = search(5, share=0.0, **given)
+    assert indices.tolist() == [[0, 1, 2, 3, 4]] * 4
+    assert not scores.any()
+
+
+def test_scores_too_close_for_bins_are_ranked_right() -> None:
+    given = problem(100, 4, 0) | {"searchable": np.ones(100, bool), "X": sp.csr_matrix((4, 40), dtype=np.float32)}
+    given["bonus"] = (np.arange(100) * 1e-41).astype(np.float32)  # the bins' width has no float32 reciprocal
+    indices, _ = search(5, share=0.0, **given)
+    assert indices.tolist() == [[99, 98, 97, 96, 95]] * 4
+
+
+def test_only_the_50_heaviest_words_of_a_long_document_count() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.permutation(np.linspace(0.01, 1, 80)).astype(np.float32)
+    words = sp.csr_matrix(rng.random((9, 80)).astype(np.float32))
+    given = problem(9, 4, 1) | {"words": words, "documents": np.zeros((2, 8), np.float32)}
+    heaviest = np.where(weights >= np.sort(weights)[-50], weights, 0)
+    both = sp.csr_matrix(np.stack([weights, heaviest]))
+    assert np.diff(both.indptr).tolist() == [80, 50]
+    indices, scores = search(9, share=0.1, **given | {"X": both})
+    assert indices[0].tolist() == indices[1].tolist()
+    assert scores[0].tolist() == scores[1].tolist()
+    wanted = oracle(9, share=0.1, **given | {"X": both[[1, 1]]})
+    assert indices.tolist() == wanted[0].tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_the_number_of_threads_changes_no_byte(share: float) -> None:
+    given = problem(500, 70, 0)
+    before = numba.get_num_threads()
+    found = []
+    for threads in sorted({1, 2, before} - {0}):
+        numba.set_num_threads(min(threads, before))
+        found.append(tuple(a.tobytes() for a in search(30, share=share, **given)))
+    numba.set_num_threads(before)
+    assert len(set(found)) == 1
+
+
+def test_progress_ends_at_the_last_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_index, "_BLOCK", 8)
+    given, seen = problem(20, 30, 0), []
+    index = WordIndex(given["words"], given["Z"], bonus=given["bonus"], searchable=given["searchable"], share=0.1)
+    index.search(given["documents"], 5, X=given["X"], progress=lambda _, done, total: seen.append((done, total)))
+    assert seen == [(8, 30), (16, 30), (24, 30), (30, 30)]
+
+
+def test_word_centroids_are_unit_sums_without_their_smallest_entries() -> None:
+    rng = np.random.default_rng(3)
+    X = sp.csr_matrix(rng.random((60, 40)) * (rng.random((60, 40)) < 0.3) * np.geomspace(1, 0.01, 40), dtype=np.float32)
+    Y = sp.hstack([labels(60, 4, np.full(60, 2), rng), sp.csr_matrix((60, 2))], format="csr", dtype=np.float32)
+    text = sp.random(6, 40, 0.1, format="csr", dtype=np.float32, random_state=rng).tolil()
+    text[4] = 0  # a label with neither documents nor text; the last has text only
+    for given in (None, text.tocsr()):
+        sums = Y.T.toarray() @ X.toarray() + (0 if given is None else given.toarray())
+        wanted = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        found = word_centroids(X, Y, given)
+        assert (found.dtype, found.shape) == (np.float32, (6, 40))
+        assert np.allclose(found.toarray(), np.where(wanted < 0.03, 0, wanted), atol=1e-5)
+        assert 0 < found.nnz == (wanted >= 0.03).sum() < (wanted >= 0.025).sum()
+        assert found[4].nnz == 0
+        assert (found[5].nnz > 0) == (given is not None)
+
+
+def test_word_centroids_of_a_worked_example() -> None:
+    X = sp.csr_matrix(np.array([[0.6, 0.8, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], np.float32))
+    Y = sp.csr_matrix(np.array([[1, 0], [0, 1], [0, 1]], np.float32))
+    half = 0.5**0.5
+    assert np.allclose(word_centroids(X, Y, None).toarray(), [[0.6, 0.8, 0], [half, 0, half]])
+    text = sp.csr_matrix(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.float32))
+    assert np.allclose(word_centroids(X, Y, text).toarray()[1], [2 / 5**0.5, 0, 1 / 5**0.5])
+
+
+def test_spectral_tokens_span_the_leading_right_singular_vectors() -> None:
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.standard_normal((rows, 6)))[0] for rows in (50, 30))
+    words = sp.csr_matrix((U * [9, 8, 7, 1, 0.9, 0.8] @ V.T).astype(np.float32))
+    found = spectral_tokens(words, 3, 0)
+    assert (found.dtype, found.shape) == (np.float32, (30, 3))
+    assert np.allclose(found.T @ found, np.eye(3), atol=1e-5)
+    assert np.allclose(found @ found.T, V[:, :3] @ V[:, :3].T, atol=1e-3)
+    assert found.tobytes() == spectral_tokens(words, 3, 0).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(5, 30), (30, 5)])
+def test_spectral_tokens_beyond_the_rank_are_zero_columns(shape: tuple[int, int]) -> None:
+    words = sp.csr_matrix(np.random.default_rng(1).random(shape).astype(np.float32))
+    found = spectral_tokens(words, 12, 0)
+    assert found.shape == (shape[1], 12)
+    assert np.allclose(found[:, :5].T @ found[:, :5], np.eye(5), atol=1e-5)
+    assert not found[:, 5:].any()
+
+
+def test_label_frequencies_count_documents() -> None:
+    Y = sp.csr_matrix(np.array([[1, 0, 1], [1, 0, 0]], np.float32))
+    found = label_frequencies(Y)
+    assert (found.dtype, found.tolist()) == (np.float32, [2, 0, 1])
