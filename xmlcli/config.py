@@ -171,7 +171,7 @@ class LinearConfig:
     tolerance: Annotated[float, Range(0.0, 1.0)]
     """Largest gradient at which descent stops."""
     prune: Annotated[float, Range(0.0, 1.0)]
-    """Drop weights smaller than this."""
+    """Share of a label's squared weights that is dropped, the smallest first."""
 
 
 @dataclass(frozen=True)

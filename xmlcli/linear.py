@@ -19,9 +19,9 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.config import LinearConfig
-from xmlcli.word_index import word_centroids
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
+from xmlcli.word_index import word_centroids
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -71,7 +71,8 @@ def train_linear(
     *,
     progress: Progress = silent,
 ) -> sp.csr_matrix:
-    """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. Entries under `prune` are dropped.
+    """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
+    a label are dropped, those that together hold `prune` of its squared length.
 
     X: float32 CSR (N, F) with unit rows; shortlist: int32 (N, k) padded with L; label_text: float32 CSR (L, F).
     """
@@ -149,10 +150,10 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
             x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
             C, max_passes, tolerance, np.int64(first + label),
         )  # fmt: skip
-        count = 0
+        count, least = 0, _least_kept(w, touched, num_touched, prune)
         for t in range(num_touched):
             column = touched[t]
-            if abs(w[column]) >= prune:
+            if abs(w[column]) > least:
                 columns[room[label] + count] = column
                 values[room[label] + count] = w[column]
                 count += 1
@@ -162,6 +163,24 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
         values[room[label] + count] = w[F]
         w[F] = 0
         counts[label] = count + 1
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def _least_kept(w, touched, num_touched, prune):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the size up to which weights are dropped: together they hold at most `prune` of the squared length."""
+    sizes = np.empty(num_touched, np.float32)
+    total = np.float32(0)
+    for t in range(num_touched):
+        sizes[t] = abs(w[touched[t]])
+        total += sizes[t] * sizes[t]
+    sizes.sort()
+    dropped, least = np.float32(0), np.float32(0)
+    for size in sizes:
+        dropped += size * size
+        if dropped > prune * total:
+            break
+        least = size
+    return least
 
 
 @njit(cache=True, fastmath=True, nogil=True)

@@ -72,9 +72,11 @@ class RowAdam:
         table, first, second = self.table.numpy(), self.first.numpy(), self.second.numpy()
         chosen, g = rows.numpy(), grad.contiguous().numpy()
         one, two, eps = np.float32(self.betas[0]), np.float32(self.betas[1]), np.float32(self.eps)
-        over_rows(
-            len(chosen), lambda at, end: _adam(table, first, second, chosen, g, np.float32(rate), one, two, eps, at, end)
-        )
+
+        def kernel(at: int, end: int) -> None:
+            _adam(table, first, second, chosen, g, np.float32(rate), one, two, eps, at, end)
+
+        over_rows(len(chosen), kernel)
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `RowOptimiser.state`."""
