@@ -155,7 +155,7 @@ class HnswIndex:
 
         self._num_labels = Z.shape[0]
         self._ids = np.flatnonzero(searchable).astype(np.int32)
-                self._longest = float(1 + (bonus**2).max(initial=0.0)) ** 0.5
+        self._longest = float(1 + (bonus**2).max(initial=0.0)) ** 0.5
         rest = np.sqrt(np.maximum(self._longest**2 - (Z**2).sum(axis=1) - bonus**2, 0))
         vectors = np.column_stack([Z, bonus, rest]).astype(np.float32)[self._ids]
         self._index = nmslib.init(method="hnsw", space="cosinesimil")
