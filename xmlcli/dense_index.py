@@ -31,9 +31,7 @@ class ExactIndex:
     of the k-th. Only these are scored in float32.
     """
 
-    def __init__(
-        self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu"
-    ) -> None:
+    def __init__(self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu") -> None:
         """Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,)."""
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = Z.shape[0]
@@ -71,9 +69,7 @@ class ExactIndex:
     def _top_k(self, S: Floats, F: Floats, k: int, margin: np.float32) -> tuple[npt.NDArray[np.int64], Floats]:
         """Return the k best columns of each row of S (B, L'), ordered by exact score, then by lower column."""
         indices, scores, Z = np.empty((len(S), k), np.int64), np.empty((len(S), k), np.float32), self._Z.numpy()
-        over_rows(
-            len(S), lambda first, last: _top_k(S, F, Z, self._bonus, margin, first, last, indices, scores)
-        )
+        over_rows(len(S), lambda first, last: _top_k(S, F, Z, self._bonus, margin, first, last, indices, scores))
         return indices, scores
 
 

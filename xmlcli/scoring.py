@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+
+Sparse: TypeAlias = sp.csr_matrix | CompactRows
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _NEAR_COPY = 0.5
@@ -42,15 +45,17 @@ class Scores:
         words: the labels' word centroids, float32 CSR (L, F), or None.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
+
+    Each of the last three may also be compact.
     """
 
     weight: Floats
     bias: Floats
     Z: Floats
     frequencies: Floats
-    words: sp.csr_matrix | None
-    linear: sp.csr_matrix | None
-    label_text: sp.csr_matrix | None
+    words: Sparse | None
+    linear: Sparse | None
+    label_text: Sparse | None
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
@@ -66,7 +71,12 @@ class Scores:
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"words": self.words, "linear": self.linear, "label_text": self.label_text}
-        return found | {name: score_linear(X, W, candidates) for name, W in sparse.items() if W is not None}
+        return found | {name: _score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+
+
+def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
+    """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
+    return W.score(X, candidates) if isinstance(W, CompactRows) else score_linear(X, W, candidates)
 
 
 def score_dense(documents: Floats, W: Floats, candidates: Ints) -> Floats:
