@@ -53,7 +53,7 @@ def _meaning(settings: Mapping[str, Any]) -> str:
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> list[str]:
-    shown = [(key, f"{value:,}" if type(value) is int else str(value)) for key, value in rows.items()]
+    shown = [(key, f"{value:,}" if type(value) is int else str(value)) for key, value in sorted(rows.items())]
     escaped = [" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in shown]
     return [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {row} |" for row in escaped)]
 

@@ -152,8 +152,10 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
             label = candidates[i, j]
             if label < len(scale):
                 score = np.float32(0)
-                for q in range(offsets[label], offsets[label + 1]):
-                    score += np.float32(values[q]) * x[columns[q]]
+                of_row = slice(offsets[label], offsets[label + 1])
+                row_columns, row_values = columns[of_row], values[of_row]
+                for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
+                    score += np.float32(row_values[q]) * x[row_columns[q]]
                 scores[i, j] = score * scale[label] + bias[label]
         for p in range(x_offsets[i], x_offsets[i + 1]):
             x[x_columns[p]] = 0

@@ -32,6 +32,7 @@ _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 _BLOCK = 1024
+_FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[I
 
     Both are (N, k), int32 padded with L and float32 padded with -inf.
     """
-    if 4 * k < combined.shape[1]:  # with all candidates as good as the k-th kept, ties stay in
+    if 4 * k < combined.shape[1] and combined.size > _FEW_TO_SORT:  # with all candidates as good as the k-th kept, ties stay in
         least = -np.partition(-combined, k - 1, axis=1)[:, k - 1 : k]
         width = int((combined >= least).sum(axis=1).max(initial=k))
         chosen = np.argpartition(-combined, width - 1, axis=1)[:, :width]

@@ -53,6 +53,10 @@ class Trained:
             about=self._about(),
         )
 
+    def artifacts(self) -> list[Artifact]:
+        """Return the artifacts that prediction needs files of."""
+        return [self._job.read("clf"), self._job.read("labels"), self._evaluation]
+
     def _engine(self) -> Engine:
         combination = Combination(**self._evaluation.json("calibration.json"))
         return replace(load_engine(self._job, self._prepared), combination=combination)
