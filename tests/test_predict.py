@@ -36,7 +36,9 @@ def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def read(path: Path, *, as_text: bool = True, **columns: str) -> list[str]:
-    return [text for block in read_documents(str(path), as_text=as_text, columns=TableColumns(**columns)) for text in block]
+    return [
+        text for block in read_documents(str(path), as_text=as_text, columns=TableColumns(**columns)) for text in block
+    ]
 
 
 def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +46,26 @@ def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.M
     documents.write_text("\n".join([*TEXTS, "", "unheard"]) + "\n")
     model, files = load(carried.folder()), [tmp_path / f"found.{form}" for form in ("jsonl", "tsv", "npz")]
     for file in files:
-        words = ("--model", str(carried.folder()), "-i", str(documents), "-o", str(file), "-k", "3", "--threshold", "0.1")
+        words = (
+            "--model",
+            str(carried.folder()),
+            "-i",
+            str(documents),
+            "-o",
+            str(file),
+            "-k",
+            "3",
+            "--threshold",
+            "0.1",
+        )
         assert main(monkeypatch, *words) == 0
     expected = model.predict([*TEXTS, "", "unheard"], 3, threshold=0.1)
     lines = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert [line["document"] for line in lines] == list(range(1, len(expected) + 1))
     assert [line["labels"] for line in lines] == [[name for name, _ in found] for found in expected]
-    assert np.allclose(sum((line["scores"] for line in lines), []), [p for found in expected for _, p in found], atol=1e-6)
+    assert np.allclose(
+        [p for line in lines for p in line["scores"]], [p for found in expected for _, p in found], atol=1e-6
+    )
     rows = [row.split("\t") for row in files[1].read_text().splitlines()]
     assert rows[0] == ["document", "label", "score"]
     assert [(int(n), name) for n, name, _ in rows[1:]] == [(i + 1, n) for i, f in enumerate(expected) for n, _ in f]
@@ -60,7 +75,9 @@ def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.M
     assert matrix[0, model.label_names.index(expected[0][0][0])] == pytest.approx(expected[0][0][1])
 
 
-def test_one_text_prints_a_table_from_the_last_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_text_prints_a_table_from_the_last_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(monkeypatch, "--root", str(carried.run()), "--text", "storms0 storms1 storms2", "-k", "2") == 0
     shown = capsys.readouterr().out
     assert "probability" in shown
@@ -121,7 +138,9 @@ def test_no_more_than_a_block_is_held(tmp_path: Path) -> None:
 
 def test_a_pipe_is_answered_line_by_line_and_interrupts_leave_whole_lines() -> None:
     command = [sys.executable, "-m", "xmlcli", "predict", "--model", str(carried.folder()), "--input", "-"]
-    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdin
         assert process.stdout
         for _ in range(2):
@@ -139,7 +158,9 @@ def test_a_stop_leaves_complete_lines_in_the_file(tmp_path: Path, how: signal.Si
     documents, found = tmp_path / "documents.txt", tmp_path / "found.jsonl"
     documents.write_text("\n".join(TEXTS * 10_000))
     words = ["--model", str(carried.folder()), "--input", str(documents), "--output", str(found)]
-    with subprocess.Popen([sys.executable, "-m", "xmlcli", "predict", *words], cwd=PROJECT, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "xmlcli", "predict", *words], cwd=PROJECT, stderr=subprocess.DEVNULL
+    ) as process:
         until = time.monotonic() + 30
         while not (found.exists() and found.stat().st_size) and time.monotonic() < until:
             time.sleep(0.01)
@@ -174,10 +195,10 @@ def test_a_single_text_has_the_features_it_has_among_many() -> None:
     ],
 )
 def test_wrong_uses_are_told(
-    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(monkeypatch, "--model", str(carried.folder()), *words) == 2
-    assert said in capsys.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,9 @@ class CompactDense:
 
     def floats(self) -> Floats:
         """Return float32 (R, D)."""
-        return np.multiply(self.values, self.scale[:, None], dtype=np.float32)
+        found = self.values.astype(np.float32)
+        found *= self.scale[:, None]
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class CompactRows:
 
     def floats(self) -> sp.csr_matrix:
         """Return float32 CSR (R, F), without the biases."""
-        data = self.values * np.repeat(self.scale, np.diff(self.offsets))
+        data = self.values.astype(np.float32)
+        data *= np.repeat(self.scale, np.diff(self.offsets))
         columns = self.columns.astype(np.int32)
         return sp.csr_matrix((data, columns, self.offsets), shape=(len(self.scale), self.num_columns))
 

@@ -225,7 +225,9 @@ def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[I
 
     Both are (N, k), int32 padded with L and float32 padded with -inf.
     """
-    if 4 * k < combined.shape[1] and combined.size > _FEW_TO_SORT:  # with all candidates as good as the k-th kept, ties stay in
+    if (
+        4 * k < combined.shape[1] and combined.size > _FEW_TO_SORT
+    ):  # with all candidates as good as the k-th kept, ties stay in
         least = -np.partition(-combined, k - 1, axis=1)[:, k - 1 : k]
         width = int((combined >= least).sum(axis=1).max(initial=k))
         chosen = np.argpartition(-combined, width - 1, axis=1)[:, :width]
