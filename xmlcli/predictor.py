@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from xmlcli import exported
+from xmlcli.calibration import log_odds
 from xmlcli.errors import UsageError
 from xmlcli.features import TextFeatures, weigh_rows
 from xmlcli.inference import Engine
@@ -47,6 +48,7 @@ class Model:
         assert engine.combination is not None, "the combination has been fitted"
         self._engine, self._idf = engine, idf
         self._features = None if vocabulary is None else TextFeatures.from_json(vocabulary)
+        self._curve = engine.combination.curve
         self.gives_probabilities = engine.combination.kind == "logistic"
         self.parts = parts
         self.num_labels = len(engine.scores.frequencies)
@@ -101,12 +103,13 @@ class Model:
         return labels, probabilities.astype(np.float32)
 
     def rank_scores(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
-        """As `rank`, with the combination's own scores: log-odds, -inf for padding."""
+        """As `rank`, with log-odds in place of probabilities, or the authors' sums; -inf for padding."""
         if k < 1:
             raise UsageError("k has to be 1 or more", found=str(k))
         X = self.features(documents)
         k = min(k, self.num_labels)
-        return self._engine.rank(X, k, progress=progress)
+        labels, scores = self._engine.rank(X, k, progress=progress)
+        return labels, log_odds(scores, self._curve)
 
     def features(self, documents: Documents) -> sp.csr_matrix:
         """Return documents as the encoder takes them, float32 CSR (N, F) with unit rows. Raises UsageError."""

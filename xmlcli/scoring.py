@@ -8,7 +8,7 @@ one beta chosen on validation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -112,10 +112,18 @@ def _gathered(documents, W, candidates, first, last, scores):  # type: ignore[no
 
 @dataclass(frozen=True)
 class Combination:
-    """How the scores become one: `kind` logistic or authors, and its coefficients by name."""
+    """How the scores become one, and that one a probability.
+
+    Attributes:
+        kind: logistic or authors.
+        coefficients: by name.
+        curve: ascending points (score, log-odds observed at such scores), from `xmlcli.calibration`; empty where the
+            score of the logistic combination is taken as the log-odds.
+    """
 
     kind: str
     coefficients: Mapping[str, float]
+    curve: Sequence[Sequence[float]] = ()
 
     def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
         """Return the combined score of each candidate, float32 (N, k), -inf for padding."""
@@ -131,7 +139,8 @@ class Combination:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Combination(**…)` takes."""
-        return {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        found = {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        return found | ({"curve": [list(point) for point in self.curve]} if self.curve else {})
 
 
 DEFAULT = Combination(
