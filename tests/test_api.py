@@ -16,6 +16,7 @@ from planted import collection
 
 import xmlcli
 import xmlcli.api
+import xmlcli.estimator
 from xmlcli.errors import UsageError
 
 
@@ -32,7 +33,8 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_the_examples_run() -> None:
-    assert doctest.testmod(xmlcli.api) == doctest.TestResults(0, 5)
+    for module in (xmlcli.api, xmlcli.estimator):
+        assert doctest.testmod(module) == doctest.TestResults(0, 5)
 
 
 def test_a_model_of_features_is_fitted_saved_and_loaded(tmp_path: Path) -> None:

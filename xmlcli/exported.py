@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,10 @@ def read(folder: Path) -> Parts:
         ArtifactError: there is no model, it is damaged, or a later version of the program wrote it.
     """
     manifest = _read_manifest(folder)
-    content = {name: _read_file(folder / name, entry) for name, entry in manifest["files"].items() if name != CARD}
+    entries = {name: entry for name, entry in manifest["files"].items() if name != CARD}
+    with ThreadPoolExecutor() as pool:  # reading and hashing leave the interpreter free
+        found = pool.map(lambda item: _read_file(folder / item[0], item[1]), entries.items())
+        content = dict(zip(entries, found, strict=True))
     try:
         return _parts(content)
     except (KeyError, TypeError, ValueError, XmlcliError) as error:

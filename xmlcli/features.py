@@ -106,8 +106,9 @@ class TextFeatures:
 
     def _one(self, text: str) -> sp.csr_matrix:
         """`transform` of one text where terms are single words: the same bytes, without the machinery of many."""
-        level, known = self._levels[0], self._codes
-        codes = np.array([c for word in _words(text) if (c := known[word]) >= _FIRST_CODE], np.int64) - _FIRST_CODE
+        level, code_of = self._levels[0], self._codes.get
+        codes = np.array([c for word in _words(text) if (c := code_of(word, _UNKNOWN)) >= _FIRST_CODE], np.int64)
+        codes -= _FIRST_CODE
         columns, counts = np.unique(level.column[level.lookup(np.zeros_like(codes), codes)], return_counts=True)
         data = counts.astype(np.float32)
         if self.config.sublinear_tf:

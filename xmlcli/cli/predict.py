@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")
 _STREAM = "-"
+EXIT_INTERRUPTED = 130
 
 
 @with_options
@@ -106,8 +107,11 @@ def predict_all(
         with _opened(output, form) as descriptor, _whole_lines() as write:
             for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=display.progress):
                 labels, scores = model.rank(block, k)
-                write(descriptor, answers.block(labels, scores))
                 count += len(labels)
+                write(descriptor, answers.block(labels, scores))
+    except KeyboardInterrupt:
+        typer.secho(f"interrupted after {count:,} documents", err=True, fg="red")
+        sys.exit(EXIT_INTERRUPTED)
     finally:
         display.close()
     _write_matrix(answers, output)
