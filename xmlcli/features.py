@@ -288,6 +288,10 @@ def _count(rows: Codes, columns: Codes, shape: tuple[int, int]) -> sp.csr_matrix
 
 def _index_terms(terms: list[str]) -> tuple[_KnownWords, list[_Level]]:
     """Codes of all words of the terms, and the levels that find the terms."""
+    if not any(" " in term for term in terms):  # in alphabetical order, so a word's code is its column
+        column = np.arange(len(terms), dtype=np.int64)
+        known = _KnownWords(zip([*_SHORT_WORDS, *terms], range(_FIRST_CODE + len(terms)), strict=True))
+        return known, [_Level(column, column, len(terms))]
     parts = [term.split(" ") for term in terms]
     words = sorted({word for term in parts for word in term})
     codes = _KnownWords({word: code for code, word in enumerate([*_SHORT_WORDS, *words])})
