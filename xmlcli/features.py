@@ -93,6 +93,8 @@ class TextFeatures:
 
     def transform(self, texts: Sequence[str], *, progress: Progress = silent) -> sp.csr_matrix:
         """float32 CSR (N, F), rows of unit L2 norm; a text without known terms gives an empty row."""
+        if len(texts) == 1 and len(self._levels) == 1:
+            return self._one(texts[0])
         words, documents = _encode(texts, self._codes, progress)
         code = np.zeros(len(words), dtype=np.int64)  # of the n-gram that begins at each place, _UNKNOWN for none
         counts = sp.csr_matrix((len(texts), len(self.terms)), dtype=np.float32)
@@ -101,6 +103,20 @@ class TextFeatures:
             column = np.append(level.column, _UNKNOWN)[code]
             counts = counts + _count(documents, column, counts.shape)
         return self._weigh(counts)
+
+    def _one(self, text: str) -> sp.csr_matrix:
+        """`transform` of one text where terms are single words: the same bytes, without the machinery of many."""
+        level, code_of = self._levels[0], self._codes.get
+        codes = np.array([c for word in _words(text) if (c := code_of(word, _UNKNOWN)) >= _FIRST_CODE], np.int64)
+        codes -= _FIRST_CODE
+        columns, counts = np.unique(level.column[level.lookup(np.zeros_like(codes), codes)], return_counts=True)
+        data = counts.astype(np.float32)
+        if self.config.sublinear_tf:
+            data = np.log(data) + np.float32(1.0)
+        data *= self.idf[columns]
+        norm = np.sqrt(np.cumsum(data.astype(np.float64) ** 2)[-1]) if len(data) else 1.0
+        row = ((data / norm).astype(np.float32), columns.astype(np.int32), np.array([0, len(data)], np.int32))
+        return sp.csr_matrix(row, shape=(1, len(self.terms)))
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs, in JSON's own types."""
@@ -182,14 +198,19 @@ class _KnownWords(dict[str, int]):
         return _UNKNOWN
 
 
+def _words(text: str) -> list[str]:
+    """The words of a text in order, of an ASCII text those of one letter too."""
+    lowered = text.lower()
+    return lowered.translate(_ASCII_TO_WORDS).split() if lowered.isascii() else _WORD.findall(lowered)
+
+
 def _encode(texts: Sequence[str], codes: Mapping[str, int], progress: Progress) -> tuple[Codes, Codes]:
     """Words of all texts as codes less `_FIRST_CODE` (unknown: -1), and the text each stands in; int64 (T,) both."""
     flat = array("i")
     lengths = array("q")
-    find, code_of = _WORD.findall, codes.__getitem__
+    code_of = codes.__getitem__
     for number, text in enumerate(texts, start=1):
-        lowered = text.lower()
-        words = lowered.translate(_ASCII_TO_WORDS).split() if lowered.isascii() else find(lowered)
+        words = _words(text)
         flat.extend(map(code_of, words))
         lengths.append(len(words))
         if number % _TEXTS_A_REPORT == 0 or number == len(texts):
@@ -267,6 +288,10 @@ def _count(rows: Codes, columns: Codes, shape: tuple[int, int]) -> sp.csr_matrix
 
 def _index_terms(terms: list[str]) -> tuple[_KnownWords, list[_Level]]:
     """Codes of all words of the terms, and the levels that find the terms."""
+    if not any(" " in term for term in terms):  # in alphabetical order, so a word's code is its column
+        column = np.arange(len(terms), dtype=np.int64)
+        known = _KnownWords(zip([*_SHORT_WORDS, *terms], range(_FIRST_CODE + len(terms)), strict=True))
+        return known, [_Level(column, column, len(terms))]
     parts = [term.split(" ") for term in terms]
     words = sorted({word for term in parts for word in term})
     codes = _KnownWords({word: code for code, word in enumerate([*_SHORT_WORDS, *words])})

@@ -93,7 +93,7 @@ class Engine:
         best = np.full((X.shape[0], k), -np.inf, np.float32)
         for start in range(0, X.shape[0], _BLOCK):
             block = slice(start, min(start + _BLOCK, X.shape[0]))
-            candidates, scores = self.score(X[block])
+            candidates, scores = self.score(X if X.shape[0] <= _BLOCK else X[block])
             combined = self.combination.combine(scores, candidates, num_labels)
             labels[block], best[block] = rank(combined, candidates, k, num_labels)
             progress("predict", block.stop, X.shape[0])

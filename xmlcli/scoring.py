@@ -8,15 +8,16 @@ one beta chosen on validation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
 from xmlcli.threads import over_rows
@@ -24,11 +25,14 @@ from xmlcli.threads import over_rows
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+Sparse: TypeAlias = sp.csr_matrix | CompactRows
+
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 _BLOCK = 1024
+_FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,17 @@ class Scores:
         words: the labels' word centroids, float32 CSR (L, F), or None.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
+
+    Each of the last three may also be compact.
     """
 
     weight: Floats
     bias: Floats
     Z: Floats
     frequencies: Floats
-    words: sp.csr_matrix | None
-    linear: sp.csr_matrix | None
-    label_text: sp.csr_matrix | None
+    words: Sparse | None
+    linear: Sparse | None
+    label_text: Sparse | None
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
@@ -66,7 +72,12 @@ class Scores:
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"words": self.words, "linear": self.linear, "label_text": self.label_text}
-        return found | {name: score_linear(X, W, candidates) for name, W in sparse.items() if W is not None}
+        return found | {name: _score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+
+
+def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
+    """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
+    return W.score(X, candidates) if isinstance(W, CompactRows) else score_linear(X, W, candidates)
 
 
 def score_dense(documents: Floats, W: Floats, candidates: Ints) -> Floats:
@@ -101,10 +112,18 @@ def _gathered(documents, W, candidates, first, last, scores):  # type: ignore[no
 
 @dataclass(frozen=True)
 class Combination:
-    """How the scores become one: `kind` logistic or authors, and its coefficients by name."""
+    """How the scores become one, and that one a probability.
+
+    Attributes:
+        kind: logistic or authors.
+        coefficients: by name.
+        curve: ascending points (score, log-odds observed at such scores), from `xmlcli.calibration`; empty where the
+            score of the logistic combination is taken as the log-odds.
+    """
 
     kind: str
     coefficients: Mapping[str, float]
+    curve: Sequence[Sequence[float]] = ()
 
     def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
         """Return the combined score of each candidate, float32 (N, k), -inf for padding."""
@@ -120,7 +139,8 @@ class Combination:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Combination(**…)` takes."""
-        return {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        found = {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        return found | ({"curve": [list(point) for point in self.curve]} if self.curve else {})
 
 
 DEFAULT = Combination(
@@ -214,7 +234,9 @@ def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[I
 
     Both are (N, k), int32 padded with L and float32 padded with -inf.
     """
-    if 4 * k < combined.shape[1]:  # with all candidates as good as the k-th kept, ties stay in
+    if (
+        4 * k < combined.shape[1] and combined.size > _FEW_TO_SORT
+    ):  # with all candidates as good as the k-th kept, ties stay in
         least = -np.partition(-combined, k - 1, axis=1)[:, k - 1 : k]
         width = int((combined >= least).sum(axis=1).max(initial=k))
         chosen = np.argpartition(-combined, width - 1, axis=1)[:, :width]

@@ -89,7 +89,8 @@ class WordIndex:
         W, num_proposed = self._words, min(_PROPOSED * found, len(self._ids)) if self._share else found
         for start in range(0, N if found else 0, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))
-            rows, documents_, local = X[block], documents[block], np.empty((block.stop - start, found), np.int32)
+            rows = X if N <= _BLOCK else X[block]
+            documents_, local = documents[block], np.empty((block.stop - start, found), np.int32)
 
             def kernel(first: int, last: int) -> None:
                 _search(
@@ -111,7 +112,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label."""
     num_labels, k = len(bonus), indices.shape[1]
     total = np.empty(num_labels, np.float32)
-    counts = np.empty(_BINS, np.int64)
+    counts = np.empty((4, _BINS), np.int64)
     kept = np.empty(num_labels, np.int32)
     values = np.empty(num_labels, np.float32)
     for i in range(first, last):
@@ -120,8 +121,10 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         for p in range(x_offsets[i], x_offsets[i + 1]):
             value = x_values[p]
             if value >= least:
-                for q in range(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1]):
-                    total[w_rows[q]] += value * w_values[q]
+                of_word = slice(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1])
+                rows, weights = w_rows[of_word], w_values[of_word]
+                for q in range(len(rows)):
+                    total[rows[q]] += value * weights[q]
         count = _collect(total, num_proposed, counts, kept, values)
         order = np.argsort(-values[:count], kind="mergesort")[:num_proposed]
         if share > 0:
@@ -151,21 +154,32 @@ def _least(values):  # type: ignore[no-untyped-def]  # pragma: no cover
 def _collect(total, wanted, counts, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Put into `kept`, `values` at least `wanted` labels, all of the largest scores among them; return how many.
 
-    A histogram of the scores shows where to cut; one bin more than needed comes in whole. Labels come in ascending
+    A histogram of the scores shows where to cut; one bin more than needed comes in whole. It is counted in four, by
+    turns: most labels fall into one bin, and each addition would wait for the one before. Labels come in ascending
     order.
     """
-    low, high = total.min(), total.max()
-    scale = np.float32(len(counts) - 1) / (high - low) if high - low > _FLAT else np.float32(0)
+    low, high = _bounds(total)
+    num_bins = counts.shape[1]
+    scale = np.float32(num_bins - 1) / (high - low) if high - low > _FLAT else np.float32(0)
     counts[:] = 0
     for label in range(len(total)):
-        counts[int((total[label] - low) * scale)] += 1
-    cut, missing = len(counts) - 1, wanted - counts[len(counts) - 1]
+        counts[label & 3, int((total[label] - low) * scale)] += 1
+    cut, missing = num_bins - 1, wanted - counts[:, num_bins - 1].sum()
     while missing > 0:
         cut -= 1
-        missing -= counts[cut]
-    count = 0
+        missing -= counts[:, cut].sum()
+    count, least = 0, np.float32(cut)
     for label in range(len(total)):
-        if int((total[label] - low) * scale) >= cut:
+        if (total[label] - low) * scale >= least:
             kept[count], values[count] = label, total[label]
             count += 1
     return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _bounds(values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the smallest and the largest value."""
+    low, high = values[0], values[0]
+    for i in range(len(values)):
+        low, high = min(low, values[i]), max(high, values[i])
+    return low, high

@@ -16,9 +16,11 @@ from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
 from xmlcli.cli.embed_labels import embed_labels_cli
 from xmlcli.cli.evaluate import evaluate_cli
+from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.init_clf import init_clf_cli
 from xmlcli.cli.plan import plan_cli
+from xmlcli.cli.predict import predict_cli
 from xmlcli.cli.prepare import prepare_cli
 from xmlcli.cli.shortlist import shortlist_cli
 from xmlcli.cli.train import train_cli
@@ -57,6 +59,7 @@ def xmlcli(
     \b
     xmlcli train --dataset demo         prepare, train and measure the embedded dataset
     xmlcli evaluate --metric psp@5      one figure of the last trained dataset
+    xmlcli predict --text "..."         labels of a new document, by the same
     xmlcli plan --dataset demo          what would run, and why
 
     Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; train fetches a published
@@ -67,6 +70,8 @@ def xmlcli(
 for _name, _command in (
     ("train", train_cli),
     ("evaluate", evaluate_cli),
+    ("predict", predict_cli),
+    ("export", export_cli),
     ("plan", plan_cli),
     ("datasets", datasets_cli),
     ("fetch", fetch_cli),

@@ -51,8 +51,8 @@ def read_split(
     problems = Problems(path)
     rows = NamedRows(table)
     texts = tuple(name.strip() for name in columns.text.split(","))
-    for number, record in _records(path, (*texts, columns.labels), problems, progress):
-        text = _text(record, texts, number, problems)
+    for number, record in records(path, (*texts, columns.labels), problems, progress):
+        text = text_of(record, texts, number, problems)
         labels = _labels(record.get(columns.labels), columns, number, problems)
         if text is not None and labels is not None:
             rows.add(text, labels)
@@ -62,7 +62,7 @@ def read_split(
     return NamedFile(rows)
 
 
-def _records(
+def records(
     path: Path, wanted: tuple[str, ...], problems: Problems, progress: Progress
 ) -> Iterator[tuple[int, Record]]:
     """Numbered records of a file; lines that are none are noted as problems."""
@@ -75,7 +75,7 @@ def _records(
             return _csv_records(path, wanted, problems, progress)
 
 
-def _text(record: Record, columns: tuple[str, ...], number: int, problems: Problems) -> str | None:
+def text_of(record: Record, columns: tuple[str, ...], number: int, problems: Problems) -> str | None:
     """The text of a document, columns joined by spaces; None and a note where one is no text."""
     parts = []
     for column in columns:

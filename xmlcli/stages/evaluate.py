@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xmlcli.artifacts import Artifact
+from xmlcli.calibration import calibrated
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.neighbours import LabelVectors, make_index, recall, shortlist_size
@@ -20,7 +21,7 @@ from xmlcli.scoring import Scores, choose_beta, fit_logistic, novel_documents, r
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.word_index import label_frequencies
 
-VERSION = 3
+VERSION = 4
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Ints = npt.NDArray[np.int32]
@@ -38,7 +39,7 @@ def run(job: Job) -> None:
     if config.combination == "logistic":
         novel = novel_documents(X, prepared.csr("X_train.npz"))
         chosen = {name: score[novel] for name, score in scores.items()}
-        combination = fit_logistic(chosen, candidates[novel], Y[novel])
+        combination = calibrated(fit_logistic(chosen, candidates[novel], Y[novel]), chosen, candidates[novel], Y[novel])
     else:
         combination = choose_beta(scores, candidates, Y, weights)
     engine = replace(engine, combination=combination)

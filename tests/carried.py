@@ -1,0 +1,79 @@
+"""A small trained run over texts, and the model it makes, both made once a session."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from xmlcli import pipeline
+from xmlcli.calls import RunId
+from xmlcli.config import load_config
+from xmlcli.parts import Parts
+from xmlcli.pipeline import Session
+from xmlcli.plan import plan
+from xmlcli.predictor import Model
+from xmlcli.trained import Trained
+from xmlcli.workspace import Workspace
+
+PROJECT = Path(__file__).parents[1]
+SMALL = {"cycles": 1, "model.dim": 16, "clf.min_documents": 1000, "proxy.epochs": 1}
+SUBJECTS = ("birds", "cells", "coins", "crystals", "engines", "glaciers", "opera", "ships", "storms", "tides")
+
+
+def texts_and_labels(count: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
+    """Texts of one or two subjects, each with words of its own, and some words of none."""
+    rng = np.random.default_rng(seed)
+    texts, labels = [], []
+    for _ in range(count):
+        subjects = sorted(rng.choice(SUBJECTS, rng.integers(1, 3), replace=False).tolist())
+        words = [f"{s}{rng.integers(4)}" for s in subjects for _ in range(4)] + [f"and{rng.integers(9)}"]
+        texts.append(" ".join(words))
+        labels.append(subjects)
+    return texts, labels
+
+
+@cache
+def run() -> Path:
+    """Train on 240 texts, measured on 80; return the root. The run is the last one there."""
+    root = Path(tempfile.mkdtemp(prefix="xmlcli-tests-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    folder = root / "data" / "subjects"
+    folder.mkdir(parents=True)
+    for split, count in (("train", 240), ("test", 80)):
+        pairs = zip(*texts_and_labels(count, len(split)), strict=True)
+        lines = [json.dumps({"text": text, "labels": labels}) for text, labels in pairs]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    session = _session(root)
+    calls = plan(session.config, RunId(str(folder)))
+    pipeline.run(session, calls, calls)
+    return root
+
+
+def trained() -> Trained:
+    """The evaluated run."""
+    session = _session(run())
+    return Trained(session.workspace, session.config, plan(session.config, RunId(str(run() / "data" / "subjects"))))
+
+
+@cache
+def parts() -> Parts:
+    return trained().parts()
+
+
+@cache
+def folder() -> Path:
+    """The model's folder."""
+    path = run() / "carried"
+    Model.of(parts()).save(path)
+    return path
+
+
+def _session(root: Path) -> Session:
+    config = load_config(PROJECT / "pipelines" / "default.yaml", SMALL)
+    return Session(Workspace(root, "subjects"), config, device="cpu", overrides=SMALL)

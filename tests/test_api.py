@@ -1,0 +1,75 @@
+"""The Python API: what importing costs, the examples, and training on what is in memory."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import carried
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from carried import PROJECT, SMALL, texts_and_labels
+from planted import collection
+
+import xmlcli
+import xmlcli.api
+import xmlcli.estimator
+from xmlcli.errors import UsageError
+
+
+def test_importing_loads_nothing_slow() -> None:
+    code = "import sys, xmlcli; print([m for m in ('torch', 'sklearn', 'numba', 'numpy', 'scipy') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True) == "[]\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(dir(xmlcli)) == set(xmlcli.__all__)
+    assert all(getattr(xmlcli, name) for name in xmlcli.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = xmlcli.nonsense
+
+
+def test_the_examples_run() -> None:
+    for module in (xmlcli.api, xmlcli.estimator):
+        assert doctest.testmod(module) == doctest.TestResults(0, 5)
+
+
+def test_a_model_of_features_is_fitted_saved_and_loaded(tmp_path: Path) -> None:
+    X, Y = collection(120, 6, 0)
+    labels = [[f"label {i}" for i in row.indices] for row in Y]
+    model = xmlcli.fit(X[:100] * 3, labels[:100], settings=SMALL)
+    model.save(tmp_path / "model")
+    again = xmlcli.load(str(tmp_path / "model"))
+    assert repr(again) == f"<xmlcli model: vectors of {X.shape[1]} features to 6 labels>"
+    assert again.predict(X[100:]) == model.predict(X[100:])
+    assert again.predict(X[100:].toarray()) == model.predict(X[100:] * 2)
+    best = [found[0][0] for found in again.predict(X[100:], 1)]
+    assert np.mean([name in wanted for name, wanted in zip(best, labels[100:], strict=True)]) > 0.7
+    with pytest.raises(UsageError, match="knows no words"):
+        again.predict(["a text"])
+    with pytest.raises(UsageError, match="another number of features"):
+        again.predict(sp.csr_matrix((1, 3)))
+
+
+def test_given_features_are_weighted_as_in_training() -> None:
+    X, Y = collection(60, 4, 1)
+    model = xmlcli.fit(X, [[str(i) for i in row.indices] for row in Y], settings=SMALL)
+    from xmlcli.features import inverse_document_frequency, weigh_rows
+
+    expected = weigh_rows(X, inverse_document_frequency(X))
+    assert np.allclose(model.features(X).toarray(), expected.toarray())
+
+
+def test_documents_and_labels_have_to_pair() -> None:
+    texts, labels = texts_and_labels(10)
+    with pytest.raises(UsageError, match="each document needs a list of labels"):
+        xmlcli.fit(texts, labels[:9])
+
+
+def test_loading_gives_names_and_probabilities() -> None:
+    (found,) = xmlcli.load(carried.folder()).predict(["coins0 coins1 coins2"], k=2)
+    assert found[0][0] == "coins"
+    assert 0 < found[1][1] < 0.5 < found[0][1] <= 1

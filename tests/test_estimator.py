@@ -1,0 +1,94 @@
+"""The scikit-learn estimator: its contract, both kinds of y, and sparse scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from carried import SMALL, texts_and_labels
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import MultiLabelBinarizer
+from sklearn.utils import estimator_checks
+
+from xmlcli import XMLClassifier
+from xmlcli.errors import UsageError
+
+TEXTS, LABELS = texts_and_labels(160, 1)
+WITHOUT_DATA = (
+    estimator_checks.check_do_not_raise_errors_in_init_or_set_params,
+    estimator_checks.check_estimator_repr,
+    estimator_checks.check_estimator_tags_renamed,
+    estimator_checks.check_get_params_invariance,
+    estimator_checks.check_mixin_order,
+    estimator_checks.check_no_attributes_set_in_init,
+    estimator_checks.check_parameters_default_constructible,
+    estimator_checks.check_set_params,
+    estimator_checks.check_valid_tag_types,
+)
+"""Checks that scikit-learn leaves out with all others where X is no matrix, though they need none."""
+
+
+@pytest.mark.filterwarnings("ignore:Can't test estimator")  # the checks of fitting give matrices, not texts
+def test_scikit_learn_accepts_the_estimator() -> None:
+    results = estimator_checks.check_estimator(XMLClassifier(settings=SMALL))
+    assert [result["status"] for result in results] == ["passed"]
+
+
+@pytest.mark.parametrize("check", WITHOUT_DATA, ids=lambda check: check.__name__)
+def test_the_checks_that_need_no_data_pass(check: Callable[[str, XMLClassifier], None]) -> None:
+    check("XMLClassifier", XMLClassifier(settings=SMALL))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> XMLClassifier:
+    return XMLClassifier(settings=SMALL, random_state=3).fit(TEXTS[:120], LABELS[:120])
+
+
+def test_lists_of_labels_are_answered_by_lists(fitted: XMLClassifier) -> None:
+    found = fitted.predict(TEXTS[120:])
+    assert fitted.classes_.tolist() == sorted({label for row in LABELS for label in row})
+    overlap = [len(set(row) & set(wanted)) / len(wanted) for row, wanted in zip(found, LABELS[120:], strict=True)]
+    assert np.mean(overlap) > 0.5
+    assert fitted.score(TEXTS[120:], LABELS[120:]) > 0.8
+
+
+def test_scores_are_sparse_and_probabilities_their_sigmoid(fitted: XMLClassifier) -> None:
+    scores, probabilities = fitted.decision_function(TEXTS[:9]), fitted.predict_proba(TEXTS[:9])
+    assert sp.issparse(scores)
+    assert scores.shape == probabilities.shape == (9, len(fitted.classes_))
+    assert np.allclose(probabilities.data, 1 / (1 + np.exp(-scores.data)), atol=1e-6)
+    chosen = probabilities >= fitted.threshold
+    for row, labels in enumerate(fitted.predict(TEXTS[:9])):
+        assert sorted(labels) == fitted.classes_[chosen[row].indices].tolist()
+
+
+def test_an_indicator_matrix_is_answered_by_one_with_the_same_labels(fitted: XMLClassifier) -> None:
+    binarizer = MultiLabelBinarizer()
+    Y = np.hstack([binarizer.fit_transform(LABELS), np.zeros((160, 1), int)])  # the last label has no text
+    dense = clone(fitted).fit(TEXTS[:120], Y[:120])
+    found = dense.predict(TEXTS[120:])
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (40, Y.shape[1])
+    assert not found[:, -1].any()
+    assert (found & Y[120:]).sum() / Y[120:].sum() > 0.5
+    dense._indicator = "sparse"
+    assert (dense.predict(TEXTS[120:]).toarray() == found).all()
+
+
+def test_parameters_come_back_from_get_params() -> None:
+    parameters = {"settings": SMALL, "threshold": 0.2, "k": 3, "random_state": 1, "device": "cpu"}
+    assert XMLClassifier(**parameters).get_params() == parameters  # type: ignore[arg-type]
+
+
+def test_wrong_uses_are_told() -> None:
+    with pytest.raises(NotFittedError):
+        XMLClassifier().predict(["a"])
+    with pytest.raises(UsageError, match="one label a text"):
+        XMLClassifier().fit(["a", "b"], ["x", "y"])
+    with pytest.raises(UsageError, match="no indicator matrix"):
+        XMLClassifier().fit(["a"], np.array([[2, 0]]))
+    with pytest.raises(UsageError, match="same as text"):
+        XMLClassifier().fit(["a", "b"], [[" x"], ["x"]])

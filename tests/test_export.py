@@ -1,0 +1,167 @@
+"""A model one can carry: small, the same answers, whole or absent, every damage told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import carried
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from carried import PROJECT, texts_and_labels
+
+from xmlcli import cli, exported
+from xmlcli.compact import CompactDense, CompactRows
+from xmlcli.errors import ArtifactError
+from xmlcli.predictor import Model, load
+
+TEXTS, _ = texts_and_labels(50, 7)
+
+
+def random_rows(num_rows: int, num_columns: int, density: float) -> sp.csr_matrix:
+    rng = np.random.default_rng(num_columns)
+    return sp.random(num_rows, num_columns, density, "csr", np.float32, rng, data_rvs=rng.standard_normal)
+
+
+def test_a_dense_value_is_off_by_half_a_step_of_its_row_at_most() -> None:
+    W = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
+    W[3] = 0
+    step = np.abs(W).max(axis=1, keepdims=True) / 127
+    assert (np.abs(CompactDense.of(W).floats() - W) <= step * 0.5001).all()
+
+
+@pytest.mark.parametrize(("num_columns", "density"), [(5, 0.9), (300, 0.1), (70_000, 0.001), (3_000_000, 1e-5)])
+def test_sparse_rows_come_back_from_their_arrays(num_columns: int, density: float) -> None:
+    rows = CompactRows.of(random_rows(20, num_columns, density), num_columns=num_columns)
+    again = CompactRows.from_arrays(rows.to_arrays(), num_columns=num_columns)
+    assert (again.floats() != rows.floats()).nnz == 0
+    assert again.columns.dtype == rows.columns.dtype == (np.uint16 if num_columns <= 1 << 16 else np.int32)
+
+
+def test_sparse_scores_are_those_of_a_product_with_the_bias_added_and_padding_zero() -> None:
+    W, X = random_rows(12, 41, 0.4), random_rows(20, 40, 0.3)
+    rows = CompactRows.of(W, num_columns=40)
+    candidates = np.tile(np.arange(13, dtype=np.int32), (20, 1))
+    assert np.allclose(rows.bias, W[:, 40].toarray()[:, 0])
+    expected = (X @ rows.floats().T).toarray() + rows.bias
+    found = rows.score(X, candidates)
+    assert np.allclose(found[:, :12], expected, atol=1e-5)
+    assert not found[:, 12].any()
+
+
+def test_columns_beyond_the_matrix_are_damage() -> None:
+    arrays = CompactRows.of(random_rows(20, 300, 0.1), num_columns=300).to_arrays()
+    with pytest.raises(ArtifactError, match="sparse matrix is damaged"):
+        CompactRows.from_arrays(arrays, num_columns=100)
+    with pytest.raises(ArtifactError, match="sparse matrix is damaged"):
+        CompactRows.from_arrays({**arrays, "columns": arrays["columns"][:-1]}, num_columns=300)
+
+
+def test_a_loaded_model_answers_as_the_saved_one_and_saves_the_same_bytes(tmp_path: Path) -> None:
+    model, again = Model.of(carried.parts()), load(carried.folder())
+    assert again.predict(TEXTS, k=10) == model.predict(TEXTS, k=10)
+    again.save(tmp_path / "again")
+    for path in carried.folder().iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_small_model_predicts_as_the_artifacts_do() -> None:
+    full, small = carried.trained().model(), load(carried.folder())
+    labels, probabilities = full.rank(TEXTS, 3)
+    found, approximate = small.rank(TEXTS, 3)
+    assert (found[:, 0] == labels[:, 0]).mean() > 0.9
+    assert np.abs(approximate - probabilities).max() < 0.1
+    size = sum(path.stat().st_size for path in carried.folder().iterdir() if path.suffix == ".safetensors")
+    assert size < 0.6 * sum(artifact.inference_bytes() for artifact in carried.trained().artifacts())
+
+
+def test_the_card_tells_data_figures_and_settings() -> None:
+    card = (carried.folder() / "README.md").read_text()
+    for part in ("Labels of subjects", "10 labels", "| training_rows | 240 |", "| test P |", "| model.dim | 16 |"):
+        assert part in card
+
+
+def test_a_folder_that_is_no_model_is_never_replaced_and_an_older_model_is(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ArtifactError, match="something else than a model"):
+        exported.write(tmp_path, carried.parts())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    target = tmp_path / "model"
+    exported.write(target, carried.parts())
+    exported.write(target, replace(carried.parts(), label_names=None))
+    assert load(target).label_names[:2] == ["0", "1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "thesis.txt"]
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def flip(folder: Path) -> None:
+    raw = bytearray((folder / "dense.safetensors").read_bytes())
+    raw[-1] ^= 1
+    (folder / "dense.safetensors").write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (flip, "another sha256"),
+        (lambda folder: (folder / "settings.json").unlink(), "No such file"),
+        (lambda folder: os.truncate(folder / "words.safetensors", 9), "9 bytes"),
+        (lambda folder: edit_manifest(folder, format=2, written_by="xmlcli 9"), "format 2, by xmlcli 9"),
+        (lambda folder: edit_manifest(folder, files={}), "dense.safetensors"),
+        (lambda folder: edit_manifest(folder, files={"../x": {}}), "no list of files"),
+        (lambda folder: edit_manifest(folder, kind="cake"), "the folder holds no model"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "no JSON"),
+        (lambda folder: (folder / "manifest.json").unlink(), "there is no model"),
+    ],
+)
+def test_every_damage_is_told(tmp_path: Path, damage: Callable[[Path], object], said: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(carried.folder(), folder)
+    damage(folder)
+    with pytest.raises(ArtifactError, match=said):
+        load(folder)
+
+
+def test_the_card_may_be_edited(tmp_path: Path) -> None:
+    shutil.copytree(carried.folder(), tmp_path / "model")
+    (tmp_path / "model" / "README.md").write_text("ours")
+    load(tmp_path / "model")
+
+
+def test_kill_9_while_writing_leaves_the_old_model_or_none(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from xmlcli import exported; from xmlcli.predictor import load\n"
+        "model = load(sys.argv[1]); exported.files.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "model.save(sys.argv[2])"
+    )
+    target = tmp_path / "model"
+    command = [sys.executable, "-c", code, str(carried.folder()), str(target)]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -9
+    assert not target.exists()
+    exported.write(target, carried.parts())
+    assert load(target).num_labels == 10
+
+
+def test_the_command_writes_the_model_of_the_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "model"
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys, "argv", ["xmlcli", "export", "--root", str(carried.run()), str(target)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "MiB" in capsys.readouterr().out
+    for path in carried.folder().iterdir():
+        assert (target / path.name).read_bytes() == path.read_bytes()

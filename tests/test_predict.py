@@ -1,0 +1,234 @@
+"""Predicting from the command line: what comes in, what goes out, and what a stop leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import carried
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from carried import PROJECT, texts_and_labels
+from planted import write_rows
+
+from xmlcli import cli
+from xmlcli.datasets.documents import BLOCK, read_documents
+from xmlcli.datasets.raw import TableColumns
+from xmlcli.errors import DatasetError, UsageError
+from xmlcli.features import FeatureConfig, TextFeatures
+from xmlcli.predictor import Model, load
+
+TEXTS = texts_and_labels(40, 5)[0]
+
+
+def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys, "argv", ["xmlcli", "predict", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(stop.value.code or 0)
+
+
+def read(path: Path, *, as_text: bool = True, **columns: str) -> list[str]:
+    return [
+        text for block in read_documents(str(path), as_text=as_text, columns=TableColumns(**columns)) for text in block
+    ]
+
+
+def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = tmp_path / "documents.txt"
+    documents.write_text("\n".join([*TEXTS, "", "unheard"]) + "\n")
+    model, files = load(carried.folder()), [tmp_path / f"found.{form}" for form in ("jsonl", "tsv", "npz")]
+    for file in files:
+        words = (
+            "--model",
+            str(carried.folder()),
+            "-i",
+            str(documents),
+            "-o",
+            str(file),
+            "-k",
+            "3",
+            "--threshold",
+            "0.1",
+        )
+        assert main(monkeypatch, *words) == 0
+    expected = model.predict([*TEXTS, "", "unheard"], 3, threshold=0.1)
+    lines = [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert [line["document"] for line in lines] == list(range(1, len(expected) + 1))
+    assert [line["labels"] for line in lines] == [[name for name, _ in found] for found in expected]
+    assert np.allclose(
+        [p for line in lines for p in line["scores"]], [p for found in expected for _, p in found], atol=1e-6
+    )
+    rows = [row.split("\t") for row in files[1].read_text().splitlines()]
+    assert rows[0] == ["document", "label", "score"]
+    assert [(int(n), name) for n, name, _ in rows[1:]] == [(i + 1, n) for i, f in enumerate(expected) for n, _ in f]
+    matrix = sp.load_npz(files[2])
+    assert matrix.shape == (42, 10)
+    assert matrix.nnz == sum(map(len, expected))
+    assert matrix[0, model.label_names.index(expected[0][0][0])] == pytest.approx(expected[0][0][1])
+
+
+def test_one_text_prints_a_table_from_the_last_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, "--root", str(carried.run()), "--text", "storms0 storms1 storms2", "-k", "2") == 0
+    shown = capsys.readouterr().out
+    assert "probability" in shown
+    assert "storms" in shown
+
+
+def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:
+    code = (
+        "import sys\nfrom xmlcli import cli\n"
+        f"sys.argv = ['xmlcli', 'predict', '--model', {str(carried.folder())!r}, '--text', 'ships0']\n"
+        "try: cli.main()\n"
+        "finally: print([name for name in ('torch', 'sklearn', 'dvc') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", "one\ntwo, 2\n\n"),
+        ("a.txt", "\ufeffone\r\ntwo, 2\r\n\r\n"),
+        ("a.jsonl", '{"text": "one"}\n{"text": "two, 2", "labels": ["x"]}\n""\n'),
+        ("lines-of.unknown", '{"text": "one"}\n{"text": "two, 2"}\n{"text": null}\n'),
+        ("tst.json", '{"title": "one", "content": ""}\n{"title": "two,", "content": "2"}\n{"title": ""}\n'),
+        ("a.csv", 'id,text\n1,one\n2,"two, 2"\n3,\n'),
+        ("a.tsv", "text\tother\none\t1\ntwo, 2\t\n\t3\n"),
+    ],
+)
+def test_texts_come_from_any_format(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read(tmp_path / name) == ["one", "two, 2", ""]
+    with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
+        file.write(content)
+    assert read(tmp_path / f"{name}.gz") == ["one", "two, 2", ""]
+
+
+def test_a_folder_gives_its_test_documents() -> None:
+    assert read(carried.run() / "data" / "subjects") == texts_and_labels(80, len("test"))[0]
+
+
+def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
+    X = sp.csr_matrix(np.array([[0.5, 0, 1], [0, 0, 0], [0, 0.25, 0]], np.float32))
+    sp.save_npz(tmp_path / "x.npz", X)
+    write_rows(tmp_path / "x.txt", X, sp.csr_matrix(np.eye(3, dtype=np.float32)))
+    for name in ("x.npz", "x.txt"):
+        (block,) = read_documents(str(tmp_path / name), as_text=False)
+        assert (block != X).nnz == 0
+
+
+def test_no_more_than_a_block_is_held(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("a line\n" * (2 * BLOCK + 5) + "the last")
+    sizes = [len(block) for block in read_documents(str(tmp_path / "many.txt"), as_text=True)]
+    assert sum(sizes) == 2 * BLOCK + 6
+    assert max(sizes) == BLOCK
+
+
+def test_a_pipe_is_answered_line_by_line_and_interrupts_leave_whole_lines() -> None:
+    command = [sys.executable, "-m", "xmlcli", "predict", "--model", str(carried.folder()), "--input", "-"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        for _ in range(2):
+            process.stdin.write(b"opera0 opera1\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["labels"][0] == "opera"
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (130, b"")
+    assert b"interrupted" in said
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_stop_leaves_complete_lines_in_the_file(tmp_path: Path, how: signal.Signals) -> None:
+    documents, found = tmp_path / "documents.txt", tmp_path / "found.jsonl"
+    documents.write_text("\n".join(TEXTS * 10_000))
+    words = ["--model", str(carried.folder()), "--input", str(documents), "--output", str(found)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "xmlcli", "predict", *words], cwd=PROJECT, stderr=subprocess.DEVNULL
+    ) as process:
+        until = time.monotonic() + 30
+        while not (found.exists() and found.stat().st_size) and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(how)
+        process.wait(timeout=20)
+    content = found.read_text()
+    assert content.endswith("\n")
+    lines = [json.loads(line)["document"] for line in content.splitlines()]
+    assert 0 < len(lines) < 400_000
+    assert lines == list(range(1, len(lines) + 1))
+
+
+def test_a_single_text_has_the_features_it_has_among_many() -> None:
+    texts = [*TEXTS, "", "é Ünder a b", "Zoë zoë 12"]
+    features = TextFeatures.fit(texts, FeatureConfig(min_df=1))
+    together = features.transform(texts)
+    for row, text in enumerate(texts):
+        alone = features.transform([text])
+        assert alone.shape == (1, together.shape[1])
+        assert alone.indices.tolist() == together[row].indices.tolist()
+        assert alone.data.tobytes() == together[row].data.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "needs either --text or --input"),
+        (("--input", "-", "--format", "npz"), "cannot be written to standard output"),
+        (("--input", "-", "--format", "xls"), "no such format"),
+        (("--input", "absent.txt"), "no documents at absent.txt"),
+        (("--text", "a", "--dataset", "demo"), "--model beside --dataset"),
+    ],
+)
+def test_wrong_uses_are_told(
+    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, "--model", str(carried.folder()), *words) == 2
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"text": 3}\n', "line 1: expected text under 'text'"),
+        ("a.jsonl", "[1]\n", "a JSON object or text"),
+        ("a.csv", "name\nx\n", "no column 'text'"),
+        ("a.npz", "nothing", "no sparse matrix"),
+    ],
+)
+def test_malformed_documents_are_told(tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=said):
+        list(read_documents(str(tmp_path / name), as_text=True))
+
+
+def test_documents_of_the_wrong_kind_are_refused() -> None:
+    model = load(carried.folder())
+    for documents in ("a text", [3], sp.csr_matrix((1, 4))):
+        with pytest.raises(UsageError):
+            model.predict(documents)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="1 or more"):
+        model.predict(["a"], 0)
+
+
+def test_k_beyond_the_labels_gives_all_of_them_and_a_threshold_fewer() -> None:
+    model: Model = load(carried.folder())
+    (everything,) = model.predict(["ships0"], 1000)
+    assert sorted(name for name, _ in everything) == sorted(model.label_names)
+    assert everything == sorted(everything, key=lambda pair: -pair[1])
+    assert model.predict(["ships0"], 1000, threshold=0.5) == [[pair for pair in everything if pair[1] >= 0.5]]
+    assert model.predict([]) == []

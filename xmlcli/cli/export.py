@@ -1,0 +1,37 @@
+"""`xmlcli export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmlcli.cli.options import Options, with_options
+
+
+@with_options
+def export_cli(
+    options: Options,
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; new, or an older model.")],
+    cycle: Annotated[int | None, typer.Option(min=1, help="Which cycle. Default: the last one.")] = None,
+) -> None:
+    """Write a trained model into a folder one can carry: all that prediction needs, small, with a card.
+
+    Without --dataset it is the model trained last. The folder appears at once or not at all; xmlcli predict --model
+    and xmlcli.load read it on any machine, without the training data.
+
+    Example: xmlcli export --dataset demo models/demo
+    """
+    export(options, target, cycle)
+
+
+def export(options: Options, target: Path, cycle: int | None) -> None:
+    """Write the model and say how large it is."""
+    from xmlcli import exported
+    from xmlcli.cli.predict import open_trained
+
+    exported.check_target(target)
+    exported.write(target, open_trained(options, cycle).parts())
+    size = sum(path.stat().st_size for path in target.iterdir())
+    typer.echo(f"{target}: {size / 2**20:.1f} MiB")

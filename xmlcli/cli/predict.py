@@ -1,0 +1,194 @@
+"""`xmlcli predict`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xmlcli.cli.options import Options, for_run, open_run, with_options
+from xmlcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from xmlcli.datasets.answers import Answers
+    from xmlcli.predictor import Model
+    from xmlcli.trained import Trained
+
+_MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")
+_STREAM = "-"
+EXIT_INTERRUPTED = 130
+
+
+@with_options
+def predict_cli(
+    options: Options,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model that xmlcli export wrote, in place of --dataset.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="One document; its labels come as a table.")] = None,
+    input_: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="FILE|-", help="Documents: text or JSON lines, a table, .npz, a folder."),
+    ] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE|-", help="Where the answers go.")] = _STREAM,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="jsonl|tsv|npz", help="Default: as the suffix of FILE, or jsonl.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="At most so many labels a document.")] = 5,
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Only labels at least so probable.")] = 0.0,
+) -> None:
+    """Predict labels of new documents, with their probabilities.
+
+    The model is a folder (--model), a trained dataset (--dataset), or the dataset trained last. Documents are read and
+    answered a block at a time, however many there are; stopped by Ctrl-C, the answers so far are complete lines.
+
+    \b
+    Example: xmlcli predict --dataset demo --text "gabo belu"
+             xmlcli predict --model DIR --input documents.txt --output labels.jsonl
+    """
+    if (text is None) == (input_ is None):
+        raise UsageError("predict needs either --text or --input", remedy='xmlcli predict --text "…"')
+    if text is not None:
+        _print_table(open_model(options, model), text, k, threshold)
+        return
+    assert input_ is not None
+    predict_all(options, model, input_, output, _format(output, form), k, threshold)
+
+
+def open_model(options: Options, folder: Path | None) -> Model:
+    """Load an exported model, or open that of a trained run."""
+    if folder is not None:
+        if options.dataset is not None:
+            raise UsageError("--model beside --dataset", expected="one of them")
+        from xmlcli.predictor import load
+
+        return load(folder)
+    return open_trained(options).model()
+
+
+def open_trained(options: Options, cycle: int | None = None) -> Trained:
+    """Return the `Trained` that options name: a dataset's, or that of the dataset trained last."""
+    from xmlcli import results
+    from xmlcli.plan import plan
+    from xmlcli.trained import Trained
+
+    recorded = None
+    if options.dataset is None:
+        last = results.last_run(options.root)
+        options, recorded = for_run(options, last.run), last.overrides
+    opened = open_run(options, recorded)
+    return Trained(opened.workspace, opened.config, plan(opened.config, opened.run), cycle=cycle)
+
+
+def predict_all(
+    options: Options, folder: Path | None, source: str, output: str, form: str, k: int, threshold: float
+) -> None:
+    """Answer all documents of a source."""
+    from xmlcli.cli.display import Display
+    from xmlcli.datasets.answers import make_answers
+    from xmlcli.datasets.documents import read_documents
+    from xmlcli.datasets.raw import TableColumns
+
+    started = time.monotonic()
+    model = open_model(options, folder)
+    answers = make_answers(form, model.label_names, threshold)
+    columns = TableColumns(text=options.text_column or TableColumns().text)
+    display = Display(live=sys.stderr.isatty())
+    count = 0
+    try:
+        with _opened(output, form) as descriptor, _whole_lines() as write:
+            for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=display.progress):
+                labels, scores = model.rank(block, k)
+                count += len(labels)
+                write(descriptor, answers.block(labels, scores))
+    except KeyboardInterrupt:
+        typer.secho(f"interrupted after {count:,} documents", err=True, fg="red")
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        display.close()
+    _write_matrix(answers, output)
+    if output != _STREAM:
+        seconds = time.monotonic() - started
+        typer.secho(f"{count:,} documents, {seconds:.1f} s", err=True, fg="green")
+
+
+def _format(output: str, form: str | None) -> str:
+    """Return the format asked for, or the one the suffix names. Raises UsageError."""
+    suffix = Path(output).suffix.removeprefix(".").lower()
+    found = form or (suffix if suffix in _FORMATS else "jsonl")
+    if found not in _FORMATS:
+        raise UsageError("no such format", expected=", ".join(_FORMATS), found=found)
+    if found == _MATRIX and output == _STREAM:
+        raise UsageError("a matrix cannot be written to standard output", remedy="add --output FILE.npz")
+    return found
+
+
+@contextmanager
+def _opened(output: str, form: str) -> Iterator[int]:
+    """Yield the descriptor to write to; a matrix is written at the end."""
+    if output == _STREAM or form == _MATRIX:
+        yield sys.stdout.fileno()
+        return
+    try:
+        file = Path(output).open("wb", buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise UsageError("cannot write there", where=output, found=error.strerror) from error
+    with file:
+        yield file.fileno()
+
+
+@contextmanager
+def _whole_lines() -> Iterator[Any]:
+    """Yield a function that writes bytes to a descriptor; Ctrl-C takes effect before or after, never in the middle."""
+    writing, stopped = False, False
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        if not writing or stopped:
+            raise KeyboardInterrupt
+        stopped = True
+
+    def write(descriptor: int, content: bytes) -> None:
+        nonlocal writing
+        rest = memoryview(content)
+        writing = True
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        writing = False
+        if stopped:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield write
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _write_matrix(answers: Answers, output: str) -> None:
+    from xmlcli import files
+
+    matrix = answers.end()
+    if matrix is not None:
+        with files.atomic_file(Path(output)) as path:
+            files.save_csr(path, matrix)
+
+
+def _print_table(model: Model, text: str, k: int, threshold: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    (found,) = model.predict([text], k, threshold=threshold)
+    table = Table("label", "probability" if model.gives_probabilities else "score")
+    table.columns[1].justify = "right"
+    for name, score in found:
+        table.add_row(name, f"{score:.3f}")
+    Console().print(table)

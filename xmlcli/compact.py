@@ -1,0 +1,205 @@
+"""Compact matrices of a model that is carried: a byte a value, and one float32 scale a row.
+
+A value is `scale * q` with q int8 in -127, …, 127, so the error is at most 1/254 of the row's largest value. On disk
+the columns of a sparse row are the differences of their ascending ids as variable-length integers (seven bits a byte,
+the eighth says that more follow, as in LEB128); in memory they are uint16 or int32, whichever fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from numba import njit
+
+from xmlcli.errors import ArtifactError
+from xmlcli.threads import over_rows
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_MOST = 127
+
+
+@dataclass(frozen=True)
+class CompactDense:
+    """A dense matrix: values int8 (R, D) and scale float32 (R,)."""
+
+    values: npt.NDArray[np.int8]
+    scale: Floats
+
+    @staticmethod
+    def of(W: Floats) -> CompactDense:
+        """Quantise W float32 (R, D)."""
+        scale = _scales(np.abs(W).max(axis=1, initial=0))
+        return CompactDense(np.rint(W / scale[:, None]).astype(np.int8), scale)
+
+    def floats(self) -> Floats:
+        """Return float32 (R, D)."""
+        found = self.values.astype(np.float32)
+        found *= self.scale[:, None]
+        return found
+
+
+@dataclass(frozen=True)
+class CompactRows:
+    """A sparse matrix with rows of ascending columns, and perhaps a bias a row.
+
+    Attributes:
+        offsets: int64 (R + 1,), where each row begins.
+        columns: uint16 or int32 (nnz,).
+        values: int8 (nnz,); scale: float32 (R,).
+        bias: float32 (R,), zeros where there is none.
+        num_columns: F.
+    """
+
+    offsets: npt.NDArray[np.int64]
+    columns: npt.NDArray[Any]
+    values: npt.NDArray[np.int8]
+    scale: Floats
+    bias: Floats
+    num_columns: int
+
+    @staticmethod
+    def of(W: sp.csr_matrix, *, num_columns: int) -> CompactRows:
+        """Quantise W float32 CSR (R, F), or (R, F + 1) with a last column of biases; F is `num_columns`."""
+        W = W if W.has_sorted_indices else W.sorted_indices()
+        rows = np.repeat(np.arange(W.shape[0]), np.diff(W.indptr))
+        bias, inner = np.zeros(W.shape[0], np.float32), W.indices < num_columns
+        bias[rows[~inner]] = W.data[~inner]
+        rows, columns, data = rows[inner], W.indices[inner], W.data[inner]
+        largest = np.zeros(W.shape[0], np.float32)
+        np.maximum.at(largest, rows, np.abs(data))
+        scale = _scales(largest)
+        values = np.rint(data / scale[rows]).astype(np.int8)
+        kept = values != 0
+        offsets = np.append(0, np.cumsum(np.bincount(rows[kept], minlength=W.shape[0])))
+        return CompactRows(
+            offsets, columns[kept].astype(_column_type(num_columns)), values[kept], scale, bias, num_columns
+        )
+
+    def floats(self) -> sp.csr_matrix:
+        """Return float32 CSR (R, F), without the biases."""
+        data = self.values.astype(np.float32)
+        data *= np.repeat(self.scale, np.diff(self.offsets))
+        columns = self.columns.astype(np.int32)
+        return sp.csr_matrix((data, columns, self.offsets), shape=(len(self.scale), self.num_columns))
+
+    def score(self, X: sp.csr_matrix, candidates: Ints) -> Floats:
+        """Return each document's product with its candidates' rows, plus bias: float32 (N, k), 0 for padding.
+
+        X: float32 CSR (N, F); candidates: int32 (N, k), padded with R.
+        """
+        scores = np.zeros(candidates.shape, np.float32)
+
+        def kernel(first: int, last: int) -> None:
+            _score(
+                X.indptr, X.indices, X.data, self.offsets, self.columns, self.values, self.scale, self.bias,
+                candidates, self.num_columns, first, last, scores,
+            )  # fmt: skip
+
+        over_rows(len(candidates), kernel)
+        return scores
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what `from_arrays` takes, as small as it gets."""
+        stream = np.empty(5 * len(self.columns), np.uint8)  # of 31 bits, at most
+        length = _encode(self.offsets, self.columns, stream)
+        counts = np.diff(self.offsets).astype(np.uint32)
+        found: dict[str, npt.NDArray[Any]] = {
+            "columns": stream[:length].copy(),
+            "counts": counts,
+            "values": self.values,
+            "scale": self.scale,
+        }
+        return found | ({"bias": self.bias} if self.bias.any() else {})
+
+    @staticmethod
+    def from_arrays(arrays: Arrays, *, num_columns: int) -> CompactRows:
+        """Undo `to_arrays`; ArtifactError where the columns do not fit the rest."""
+        offsets = np.append(0, np.cumsum(arrays["counts"], dtype=np.int64))
+        values, scale = arrays["values"], arrays["scale"]
+        columns = np.empty(len(values), _column_type(num_columns))
+        good = offsets[-1] == len(values) and len(scale) == len(offsets) - 1
+        if not good or not _decode(arrays["columns"], offsets, columns, num_columns):
+            raise ArtifactError(
+                "a sparse matrix is damaged", expected=f"{len(values):,} columns below {num_columns:,}", found="others"
+            )
+        bias = arrays.get("bias", np.zeros(len(scale), np.float32))
+        return CompactRows(offsets, columns, values, scale, bias, num_columns)
+
+
+def _scales(largest: Floats) -> Floats:
+    """Return the scale of rows by their largest absolute value, 1 for rows of zeros."""
+    return np.where(largest > 0, largest / np.float32(_MOST), np.float32(1)).astype(np.float32)
+
+
+def _column_type(num_columns: int) -> type[np.uint16] | type[np.int32]:
+    return np.uint16 if num_columns <= 1 << 16 else np.int32
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
+    x_offsets, x_columns, x_values, offsets, columns, values, scale, bias, candidates, num_columns, first, last, scores
+):
+    x = np.zeros(num_columns, np.float32)
+    for i in range(first, last):
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            x[x_columns[p]] = x_values[p]
+        for j in range(candidates.shape[1]):
+            label = candidates[i, j]
+            if label < len(scale):
+                score = np.float32(0)
+                of_row = slice(offsets[label], offsets[label + 1])
+                row_columns, row_values = columns[of_row], values[of_row]
+                for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
+                    score += np.float32(row_values[q]) * x[row_columns[q]]
+                scores[i, j] = score * scale[label] + bias[label]
+        for p in range(x_offsets[i], x_offsets[i + 1]):
+            x[x_columns[p]] = 0
+
+
+@njit(cache=True, nogil=True)
+def _encode(offsets, columns, stream):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the columns' differences, row by row; return how many bytes."""
+    at = 0
+    for row in range(len(offsets) - 1):
+        before = np.int64(-1)
+        for p in range(offsets[row], offsets[row + 1]):
+            rest = np.int64(columns[p]) - before - 1
+            before = np.int64(columns[p])
+            while rest >= 128:
+                stream[at] = np.uint8((rest & 127) | 128)
+                rest >>= 7
+                at += 1
+            stream[at] = np.uint8(rest)
+            at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def _decode(stream, offsets, columns, num_columns):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Read what `_encode` wrote; return whether all of it made columns in range."""
+    at = 0
+    for row in range(len(offsets) - 1):
+        column = np.int64(-1)
+        for p in range(offsets[row], offsets[row + 1]):
+            rest, shift, more = np.int64(0), 0, True
+            while more:
+                if at >= len(stream) or shift > 28:
+                    return False
+                byte = np.int64(stream[at])
+                rest |= (byte & 127) << shift
+                more = bool(byte >= 128)
+                shift += 7
+                at += 1
+            column += rest + 1
+            if column >= num_columns:
+                return False
+            columns[p] = column
+    return at == len(stream)

@@ -1,0 +1,112 @@
+"""Predicted labels as they are written: a JSON object a document, a line a label, or a matrix of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import scipy.sparse as sp
+
+JSONL, TSV, NPZ = "jsonl", "tsv", "npz"
+FORMATS = (JSONL, TSV, NPZ)
+_DIGITS = 6
+
+Labels = npt.NDArray[np.int32]
+Scores = npt.NDArray[np.float32]
+
+
+class Answers(Protocol):
+    """Turns blocks of ranked labels into bytes."""
+
+    def block(self, labels: Labels, scores: Scores) -> bytes:
+        """Return what stands for a block of documents, whole lines; (N, k) both, a label of L is none."""
+
+    def end(self) -> sp.csr_matrix | None:
+        """Return what can only be written as a whole, (N, L), or None."""
+
+
+def make_answers(form: str, label_names: Sequence[str], threshold: float) -> Answers:
+    """Return the writer of a format of `FORMATS`; labels of a score under the threshold are left out."""
+    if form == NPZ:
+        return MatrixAnswers(len(label_names), threshold)
+    return JsonAnswers(label_names, threshold) if form == JSONL else TsvAnswers(label_names, threshold)
+
+
+def _kept(labels: Labels, scores: Scores, num_labels: int, threshold: float) -> list[tuple[list[int], list[float]]]:
+    """Return for each document the labels to show and their scores, rounded."""
+    kept = (labels < num_labels) & (scores >= threshold)
+    rounded = np.round(scores.astype(np.float64), _DIGITS)
+    return [(labels[i][mask].tolist(), rounded[i][mask].tolist()) for i, mask in enumerate(kept)]
+
+
+class JsonAnswers:
+    """`{"document": 1, "labels": ["…"], "scores": [0.9]}` a line, documents counted from 1."""
+
+    def __init__(self, label_names: Sequence[str], threshold: float) -> None:
+        self._names, self._threshold, self._count = label_names, threshold, 0
+
+    def block(self, labels: Labels, scores: Scores) -> bytes:
+        """See `Answers`."""
+        lines = []
+        for ids, values in _kept(labels, scores, len(self._names), self._threshold):
+            self._count += 1
+            record: dict[str, Any] = {
+                "document": self._count,
+                "labels": [self._names[i] for i in ids],
+                "scores": values,
+            }
+            lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+        return b"".join(lines)
+
+    def end(self) -> None:
+        """Nothing is left."""
+
+
+class TsvAnswers:
+    """`document, label, score` a line, under a line that says so; a document without labels has no line."""
+
+    def __init__(self, label_names: Sequence[str], threshold: float) -> None:
+        self._names, self._threshold, self._count = [" ".join(name.split()) for name in label_names], threshold, 0
+        self._head = "document\tlabel\tscore\n"
+
+    def block(self, labels: Labels, scores: Scores) -> bytes:
+        """See `Answers`."""
+        lines, self._head = [self._head], ""
+        for ids, values in _kept(labels, scores, len(self._names), self._threshold):
+            self._count += 1
+            lines += [f"{self._count}\t{self._names[i]}\t{value:.6g}\n" for i, value in zip(ids, values, strict=True)]
+        return "".join(lines).encode()
+
+    def end(self) -> None:
+        """Nothing is left."""
+
+
+class MatrixAnswers:
+    """A CSR matrix of scores, documents by labels; its entries are held until the end, eight bytes each."""
+
+    def __init__(self, num_labels: int, threshold: float) -> None:
+        self._num_labels, self._threshold = num_labels, threshold
+        self._counts: list[npt.NDArray[np.int64]] = []
+        self._labels: list[Labels] = []
+        self._scores: list[Scores] = []
+
+    def block(self, labels: Labels, scores: Scores) -> bytes:
+        """See `Answers`."""
+        kept = (labels < self._num_labels) & (scores >= self._threshold)
+        self._counts.append(kept.sum(axis=1))
+        self._labels.append(labels[kept])
+        self._scores.append(scores[kept])
+        return b""
+
+    def end(self) -> sp.csr_matrix:
+        """Return float32 CSR (N, L)."""
+        counts = np.concatenate([np.zeros(1, np.int64), *self._counts])
+        labels = np.concatenate([np.zeros(0, np.int32), *self._labels])
+        scores = np.concatenate([np.zeros(0, np.float32), *self._scores])
+        shape = (len(counts) - 1, self._num_labels)
+        matrix = sp.csr_matrix((scores, labels, np.cumsum(counts)), shape=shape)
+        matrix.sort_indices()
+        return matrix

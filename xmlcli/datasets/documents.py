@@ -1,0 +1,161 @@
+"""Documents to predict labels for, read a block at a time: lines of text, tables, matrices, or whole datasets.
+
+A block is a list of texts or a CSR matrix of features; at most 1,024 documents are held, but for layouts whose readers
+read whole files. The order of documents is kept, an empty line is an empty document.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import orjson
+import scipy.sparse as sp
+
+from xmlcli.datasets import libsvm, table, xmc_text
+from xmlcli.datasets.find import open_folder
+from xmlcli.datasets.layouts import TABLE_SUFFIXES
+from xmlcli.datasets.load import read_dataset
+from xmlcli.datasets.named import NameTable
+from xmlcli.datasets.raw import Problems, RawSplit, TableColumns
+from xmlcli.datasets.streams import decoded, open_stream, plain_suffix
+from xmlcli.errors import DatasetError
+from xmlcli.progress import Progress, silent
+
+STANDARD_INPUT = "-"
+BLOCK = 1024
+_READ_BYTES = 1 << 20
+_LF_COLUMNS = ("title", "content")
+_JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+
+Block: TypeAlias = list[str] | sp.csr_matrix
+
+
+def read_documents(
+    source: str, *, as_text: bool, columns: TableColumns | None = None, progress: Progress = silent
+) -> Iterator[Block]:
+    """Yield the documents of a source in blocks of at most 1,024.
+
+    Args:
+        source: `-` for standard input, or a path: lines of text or of JSON, CSV, TSV, Parquet, `.npz`, LIBSVM, the
+            bag-of-words layout, or a dataset's folder, of which the test documents are taken, if there are any.
+        as_text: whether the model takes text; then a file of no known suffix holds a text a line.
+        columns: of a table or of JSON: which hold the text.
+        progress: told how much of a file is read.
+
+    Raises:
+        DatasetError: there is no such file, or it is malformed; at the first problem.
+    """
+    columns = columns or TableColumns()
+    if source == STANDARD_INPUT:
+        yield from _lines(sys.stdin.buffer, Path("standard input"), columns, lambda: None)
+        return
+    path = Path(source)
+    if path.is_dir():
+        dataset = read_dataset(open_folder(path), columns=columns, progress=progress)
+        yield from _split(dataset.test if dataset.test is not None else dataset.train)
+    elif not path.exists():
+        raise DatasetError(f"no documents at {source}", expected="a file, a folder, or - for standard input")
+    elif plain_suffix(path) == ".npz":
+        yield from _rows(_load(path))
+    elif plain_suffix(path) in TABLE_SUFFIXES and plain_suffix(path) not in _JSON_SUFFIXES:
+        yield from _batches(_table(path, columns, progress))
+    elif as_text or plain_suffix(path) in _JSON_SUFFIXES:
+        with open_stream(path) as (content, position):
+            total = path.stat().st_size
+            yield from _lines(content, path, columns, lambda: progress(f"read {path.name}", position(), total))
+    elif libsvm.looks_like(path):
+        named = libsvm.read_split(path, NameTable(), progress=progress)
+        assert named.X is not None
+        yield from _rows(named.X)
+    else:
+        yield from _split(xmc_text.read_split(path, progress=progress))
+
+
+def _lines(content: BinaryIO, path: Path, columns: TableColumns, read: Callable[[], object]) -> Iterator[Block]:
+    """Texts a line; JSON objects where the first line begins with a brace. What has come is not held back."""
+    problems, number, is_json = Problems(path), 0, plain_suffix(path) in _JSON_SUFFIXES
+    for lines in _arrived(content):
+        texts: list[str] = []
+        for line in lines:
+            number += 1
+            text = decoded(line, number, problems) or ""
+            is_json = is_json or (number == 1 and text.startswith("{"))
+            texts.append(_text_of(text, number, columns, problems) if is_json else text)
+            problems.raise_if_any()
+        yield from _batches(texts)
+        read()
+
+
+def _arrived(content: BinaryIO) -> Iterator[list[bytes]]:
+    """Whole lines as they come, of a pipe as soon as they are there."""
+    rest = b""
+    read = getattr(content, "read1", content.read)
+    while chunk := read(_READ_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def _text_of(line: str, number: int, columns: TableColumns, problems: Problems) -> str:
+    """The text of a JSON object: its columns, or title and content as the repository's raw text has them."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        record = f"{line[:40]!r} ({error})"
+    if type(record) is str and not line.startswith('"'):
+        problems.add(number, "a JSON object", record)
+        return ""
+    if type(record) is str:
+        return record
+    if type(record) is not dict:
+        problems.add(number, "a JSON object or text", line[:40])
+        return ""
+    names = tuple(name.strip() for name in columns.text.split(","))
+    if not any(name in record for name in names) and any(name in record for name in _LF_COLUMNS):
+        names = _LF_COLUMNS
+        record = {name: record.get(name) for name in names}
+    return table.text_of(record, names, number, problems) or ""
+
+
+def _table(path: Path, columns: TableColumns, progress: Progress) -> Iterator[str]:
+    problems = Problems(path)
+    names = tuple(name.strip() for name in columns.text.split(","))
+    for number, record in table.records(path, names, problems, progress):
+        text = table.text_of(record, names, number, problems)
+        problems.raise_if_any()
+        yield text or ""
+    problems.raise_if_any()
+
+
+def _split(split: RawSplit) -> Iterator[Block]:
+    if split.texts is not None:
+        yield from _batches(split.texts)
+    else:
+        yield from _rows(split.X)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[Block]:
+    remaining = iter(texts)
+    while batch := list(islice(remaining, BLOCK)):
+        yield batch
+
+
+def _rows(X: sp.csr_matrix) -> Iterator[Block]:
+    for at in range(0, X.shape[0], BLOCK):
+        yield X[at : at + BLOCK]
+
+
+def _load(path: Path) -> sp.csr_matrix:
+    try:
+        with open_stream(path) as (content, _):
+            return sp.csr_matrix(sp.load_npz(content), dtype=np.float32)
+    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, NotImplementedError) as error:
+        expected = "a matrix written by scipy.sparse.save_npz"
+        raise DatasetError(f"{path}: no sparse matrix", expected=expected, found=str(error)) from error

@@ -1,0 +1,113 @@
+"""The parts a trained model is made of, as they are carried: small matrices, label names and settings, no documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from xmlcli.compact import CompactDense, CompactRows
+from xmlcli.config import ShortlistConfig
+from xmlcli.inference import DocumentEncoder, Engine
+from xmlcli.neighbours import LabelVectors, make_index
+from xmlcli.scoring import Combination, Scores
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model that needs no artifacts.
+
+    Attributes:
+        tokens: of the encoder, (F, D); residual: W (D, D) and b (D,), float32, or None.
+        weight: classifiers, (L, D); bias: float32 (L,).
+        Z: label embeddings, (L, D).
+        bonus, frequencies: float32 (L,).
+        words, linear, label_text: (L, F) each, or None.
+        idf: float32 (F,), weights of given features, or None where the features are words.
+        vocabulary: what `TextFeatures.from_json` takes, or None.
+        label_names: L names, or None.
+        settings: JSON: activation, shortlist, size, combination.
+        about: JSON for the card: dataset, figures, all settings.
+    """
+
+    tokens: CompactDense
+    residual: tuple[Floats, Floats] | None
+    weight: CompactDense
+    bias: Floats
+    Z: CompactDense
+    bonus: Floats
+    frequencies: Floats
+    words: CompactRows | None
+    linear: CompactRows | None
+    label_text: CompactRows | None
+    idf: Floats | None
+    vocabulary: Mapping[str, Any] | None
+    label_names: list[str] | None
+    settings: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def engine(self) -> Engine:
+        """Return the Engine that these parts make."""
+        Z, words = self.Z.floats(), None if self.words is None else self.words.floats()
+        config = ShortlistConfig(**self.settings["shortlist"])
+        return Engine(
+            DocumentEncoder(self.tokens.floats(), self.residual, self.settings["activation"]),
+            make_index(LabelVectors(Z, self.bonus, words), self.frequencies, config),
+            Scores(self.weight.floats(), self.bias, Z, self.frequencies, self.words, self.linear, self.label_text),
+            int(self.settings["size"]),
+            Combination(**self.settings["combination"]),
+        )
+
+
+def make_parts(
+    engine: Engine,
+    *,
+    bonus: Floats,
+    shortlist: ShortlistConfig,
+    idf: Floats | None,
+    vocabulary: Mapping[str, Any] | None,
+    label_names: list[str] | None,
+    about: Mapping[str, Any],
+) -> Parts:
+    """Make small what an Engine holds; its combination has been fitted.
+
+    Args:
+        engine: with float32 matrices, as the stage evaluate loads it.
+        bonus: float32 (L,), of the labels in the search.
+        shortlist: how the index was made.
+        idf, vocabulary, label_names, about: as in `Parts`.
+    """
+    encoder, scores, num_columns = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
+    assert engine.combination is not None, "the combination has been fitted"
+
+    def rows(W: sp.csr_matrix | CompactRows | None) -> CompactRows | None:
+        return W if W is None or isinstance(W, CompactRows) else CompactRows.of(W, num_columns=num_columns)
+
+    return Parts(
+        tokens=CompactDense.of(encoder.tokens),
+        residual=encoder.residual,
+        weight=CompactDense.of(scores.weight),
+        bias=np.asarray(scores.bias, np.float32),
+        Z=CompactDense.of(scores.Z),
+        bonus=bonus,
+        frequencies=scores.frequencies,
+        words=rows(scores.words),
+        linear=rows(scores.linear),
+        label_text=rows(scores.label_text),
+        idf=idf,
+        vocabulary=vocabulary,
+        label_names=label_names,
+        settings={
+            "activation": encoder.activation,
+            "shortlist": asdict(shortlist),
+            "size": engine.size,
+            "combination": engine.combination.to_json(),
+        },
+        about=about,
+    )
