@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmlcli.optimisers import RowAdagrad, RowAdam, row_optimiser
+from xmlcli.optimisers import DenseAdam, RowAdagrad, RowAdam, row_optimiser
 
 
 def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
@@ -64,3 +64,23 @@ def test_state_is_the_tensors_in_use(name: str) -> None:
     for optimiser in (one, other):
         optimiser.step(torch.tensor([3, 4]), torch.full((2, 2), -0.25), 0.1)
     assert torch.equal(first, second)
+
+
+def test_dense_adam_is_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (5,))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    reference, adam = torch.optim.Adam(theirs, lr=0.01, eps=1e-12), DenseAdam(ours)
+    for table in adam._tables:
+        table.eps = 1e-12  # torch adds its epsilon at another place
+    for step in range(5):
+        for mine, its in zip(ours, theirs, strict=True):
+            grad = torch.randn(mine.shape, generator=generator)
+            mine.grad, its.grad = grad.clone(), grad
+        reference.param_groups[0]["lr"] = 0.01 * (step + 1)
+        reference.step()
+        adam.step(0.01 * (step + 1))
+        adam.zero_grad()
+        assert all(p.grad is None for p in ours)
+    for mine, its in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, its, atol=1e-6)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from xmlcli.config import ProxyConfig
+from xmlcli.optimisers import DenseAdam
 from xmlcli.progress import Progress, silent
 
 Floats = npt.NDArray[np.float32]
@@ -90,14 +91,14 @@ def train_proxy(
         rows, labels = rows[several], labels[several]
     num_pairs = min(len(rows), config.max_pairs)
     steps = -(-num_pairs // config.batch_size)
-    optimiser = torch.optim.Adam(g.parameters(), lr=config.learning_rate)
+    optimiser, rate = DenseAdam(g.parameters()), config.learning_rate
     mean = 0.0
     for epoch in range(config.epochs if steps else 0):
         order, total = generator.permutation(len(rows))[:num_pairs], 0.0
         for step in range(steps):
             if config.decay:
                 share = (epoch * steps + step) / (config.epochs * steps)
-                optimiser.param_groups[0]["lr"] = config.learning_rate * (1 - share)
+                rate = config.learning_rate * (1 - share)
             pairs = order[step * config.batch_size : (step + 1) * config.batch_size]
             x = documents[torch.from_numpy(rows[pairs]).to(documents.device)]
             l = torch.from_numpy(labels[pairs]).to(documents.device)  # noqa: E741
@@ -105,7 +106,7 @@ def train_proxy(
             loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimiser.step(rate)
             total += loss.item() * len(pairs)
             progress("proxy", epoch * steps + step + 1, config.epochs * steps)
         mean = total / num_pairs

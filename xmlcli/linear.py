@@ -125,8 +125,7 @@ def _solve_block(
         )  # fmt: skip
 
     over_rows(last - first, kernel)
-    used = np.arange(begin[-1]) < np.repeat(begin[:-1] + counts, np.diff(begin))
-    return counts, columns[used], values[used]
+    return counts, *_packed(begin, counts, columns, values)
 
 
 @njit(cache=True, fastmath=True, nogil=True)
@@ -163,6 +162,18 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
         values[room[label] + count] = w[F]
         w[F] = 0
         counts[label] = count + 1
+
+
+@njit(cache=True, nogil=True)
+def _packed(begin, counts, columns, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return columns and values without the room that was left unused."""
+    packed_columns, packed_values = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.float32)
+    end = 0
+    for label in range(len(counts)):
+        for at in range(begin[label], begin[label] + counts[label]):
+            packed_columns[end], packed_values[end] = columns[at], values[at]
+            end += 1
+    return packed_columns, packed_values
 
 
 @njit(cache=True, fastmath=True, nogil=True)

@@ -9,7 +9,7 @@ import torch
 
 from xmlcli.config import ModelConfig
 from xmlcli.encoder import Encoder
-from xmlcli.optimisers import RowOptimiser, row_optimiser
+from xmlcli.optimisers import DenseAdam, RowOptimiser, row_optimiser
 
 
 class Classifiers:
@@ -51,9 +51,7 @@ class Model:
         self.tokens_optimiser = row_optimiser(optimiser, encoder.tokens.data)
         self.weight_optimiser = row_optimiser(optimiser, classifiers.weight)
         self.bias_optimiser = row_optimiser(optimiser, classifiers.bias)
-        self.residual_optimiser = (
-            None if encoder.residual is None else torch.optim.Adam(encoder.residual.parameters(), lr=1.0)
-        )
+        self.residual_optimiser = None if encoder.residual is None else DenseAdam(encoder.residual.parameters())
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the weights that prediction needs, on the CPU."""
@@ -63,10 +61,7 @@ class Model:
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """Return the optimisers' state, on the CPU."""
-        found = {f"{name}.{key}": tensor for name, rows in self._rows() for key, tensor in rows.state().items()}
-        if self.residual_optimiser is not None:
-            for i, state in self.residual_optimiser.state_dict()["state"].items():
-                found |= {f"residual.{i}.{key}": torch.as_tensor(value) for key, value in state.items()}
+        found = {f"{name}.{key}": tensor for name, rows in self._optimisers() for key, tensor in rows.state().items()}
         return {name: tensor.detach().cpu() for name, tensor in found.items()}
 
     def load(self, tensors: Mapping[str, torch.Tensor], optimiser_tensors: Mapping[str, torch.Tensor] | None) -> None:
@@ -77,24 +72,17 @@ class Model:
         self.classifiers.bias.copy_(tensors["classifiers.bias"])
         if optimiser_tensors is None:
             return
-        for name, rows in self._rows():
+        for name, rows in self._optimisers():
             for key, tensor in rows.state().items():
                 tensor.copy_(optimiser_tensors[f"{name}.{key}"])
-        if self.residual_optimiser is not None:
-            states: dict[int, dict[str, torch.Tensor]] = {}
-            for name, tensor in optimiser_tensors.items():
-                owner, _, rest = name.partition(".")
-                if owner == "residual":
-                    i, _, key = rest.partition(".")
-                    states.setdefault(int(i), {})[key] = tensor
-            self.residual_optimiser.load_state_dict({**self.residual_optimiser.state_dict(), "state": states})
 
-    def _rows(self) -> tuple[tuple[str, RowOptimiser], ...]:
-        return (
+    def _optimisers(self) -> list[tuple[str, RowOptimiser | DenseAdam]]:
+        found: list[tuple[str, RowOptimiser | DenseAdam]] = [
             ("tokens", self.tokens_optimiser),
             ("weight", self.weight_optimiser),
             ("bias", self.bias_optimiser),
-        )
+        ]
+        return found if self.residual_optimiser is None else [*found, ("residual", self.residual_optimiser)]
 
 
 def empty_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:

@@ -186,12 +186,11 @@ def train_step(
         grad *= torch.from_numpy(targets.mask).to(device)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-        model.residual_optimiser.param_groups[0]["lr"] = residual_rate
     h.backward(product(grad, weight))  # type: ignore[no-untyped-call]
     model.weight_optimiser.step(labels, product(grad.T, documents), learning_rate)
     model.bias_optimiser.step(labels, grad.sum(dim=0)[:, None], learning_rate)
     if model.residual_optimiser is not None:
-        model.residual_optimiser.step()
+        model.residual_optimiser.step(residual_rate)
     assert bags.grad is not None
     rows, gradient = token_gradient(X, bags.grad)
     model.tokens_optimiser.step(rows, gradient, learning_rate)

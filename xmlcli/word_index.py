@@ -115,6 +115,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     counts = np.empty((4, _BINS), np.int64)
     kept = np.empty(num_labels, np.int32)
     values = np.empty(num_labels, np.float32)
+    keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
         total[:] = bonus
         least = _least(x_values[x_offsets[i] : x_offsets[i + 1]])
@@ -126,20 +127,35 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
                 for q in range(len(rows)):
                     total[rows[q]] += value * weights[q]
         count = _collect(total, num_proposed, counts, kept, values)
-        order = np.argsort(-values[:count], kind="mergesort")[:num_proposed]
+        _sort(kept, values, count, keys)
         if share > 0:
-            chosen = np.sort(kept[order])
             for j in range(num_proposed):
-                label = chosen[j]
-                kept[j] = label
+                label = kept[j]
                 cosine = np.float32(0)
                 for d in range(Z.shape[1]):
                     cosine += documents[i, d] * Z[label, d]
                 values[j] = total[label] + share * cosine
-            order = np.argsort(-values[:num_proposed], kind="mergesort")
+            _sort(kept, values, num_proposed, keys)
         for j in range(k):
-            indices[i, j] = kept[order[j]]
-            scores[i, j] = values[order[j]]
+            indices[i, j] = kept[j]
+            scores[i, j] = values[j]
+
+
+@njit(cache=True, nogil=True)
+def _sort(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sort the first `count` labels by falling value, ties by rising label, in place; `keys` int64 is room for it.
+
+    A float32's bits order like whole numbers once those of negative floats are turned round; the label goes below them.
+    """
+    bits = values[:count].view(np.int32)
+    for j in range(count):
+        ordered = np.int64(bits[j]) if bits[j] >= 0 else np.int64(-2147483648) - np.int64(bits[j])
+        keys[j] = (-ordered << 32) + np.int64(labels[j])
+    keys[:count].sort()
+    for j in range(count):
+        labels[j] = np.int32(keys[j] & 0x7FFFFFFF)
+        ordered = -((keys[j] - np.int64(labels[j])) >> 32)
+        bits[j] = np.int32(ordered if ordered >= 0 else np.int64(-2147483648) - ordered)
 
 
 @njit(cache=True, nogil=True)
