@@ -223,7 +223,11 @@ def test_interrupting_is_one_line_and_exit_code_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(job: Job) -> None:
-        signal.raise_signal(signal.SIGINT)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     fakes = FAKES | {"init-clf": stage(interrupted, "seed", "model")}
     monkeypatch.chdir(PROJECT)
