@@ -27,8 +27,11 @@ def test_a_matrix_has_the_same_bytes_and_gives_any_rows(tmp_path: Path, matrix: 
     assert (tmp_path / "rows.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert (mapped.map_csr(tmp_path / "rows.npz") != matrix).nnz == 0
     for first in range(matrix.shape[0]):
-        found = mapped.load_csr_rows(tmp_path / "rows.npz", slice(first, first + 2 if first < 2 else first + 1))
+        rows = slice(first, first + 2 if first < 2 else first + 1)
+        found = mapped.csr_rows(mapped.map_csr(tmp_path / "rows.npz"), rows)
         assert (found.toarray() == matrix.toarray()[first : first + found.shape[0]]).all()
+    found = mapped.csr_columns(mapped.map_csr(tmp_path / "rows.npz"), slice(1, 3))
+    assert found.toarray().tolist() == matrix.toarray()[:, 1:3].tolist()
 
 
 @pytest.mark.parametrize("array", [np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(4), np.zeros((0, 3))])

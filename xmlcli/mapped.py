@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
+_BLOCK = 1 << 16
 _LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip member: the lengths of its name and of its extra field
 
 
@@ -50,13 +51,23 @@ def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
     return np.memmap(path, dtype, "r", offset, shape) if shape[0] else np.zeros(shape, dtype)
 
 
-def load_csr_rows(path: Path, rows: slice) -> sp.csr_matrix:
-    """Read some rows of the matrix of `files.save_csr`, float32 CSR (rows, F); ValueError for other files."""
-    whole = map_csr(path)
+def csr_rows(whole: sp.csr_matrix, rows: slice) -> sp.csr_matrix:
+    """Return some rows of a mapped matrix, read into memory."""
     first, last = int(whole.indptr[rows.start]), int(whole.indptr[rows.stop])
     offsets = whole.indptr[rows.start : rows.stop + 1] - whole.indptr[rows.start]
     parts = (np.array(whole.data[first:last]), np.array(whole.indices[first:last]), np.array(offsets))
     return sp.csr_matrix(parts, shape=(rows.stop - rows.start, whole.shape[1]))
+
+
+def csr_columns(whole: sp.csr_matrix, columns: slice) -> sp.csr_matrix:
+    """Return some columns of a mapped matrix, read block by block, as CSR (N, columns)."""
+    if columns == slice(0, whole.shape[1]):
+        return csr_rows(whole, slice(0, whole.shape[0]))
+    blocks = [
+        csr_rows(whole, slice(at, min(at + _BLOCK, whole.shape[0])))[:, columns]
+        for at in range(0, whole.shape[0], _BLOCK)
+    ]
+    return sp.vstack(blocks, format="csr") if blocks else whole[:, columns]
 
 
 def load_tensor_rows(path: Path, rows: slice, is_split: Callable[[str], bool]) -> dict[str, torch.Tensor]:
