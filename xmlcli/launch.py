@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from xmlcli.errors import UsageError, XmlcliError
 from xmlcli.ranks import ALONE, Ranks
@@ -23,6 +23,7 @@ from xmlcli.ranks import ALONE, Ranks
 if TYPE_CHECKING:
     from xmlcli.watch import FirstWatch, OtherWatch
 
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _FOREVER = timedelta(days=365)  # a rank waits as long as another computes; `xmlcli.watch` notices when one has gone
 
@@ -31,8 +32,8 @@ _FOREVER = timedelta(days=365)  # a rank waits as long as another computes; `xml
 def joined(device: str, *, tell: Callable[[str], None]) -> Iterator[Ranks]:
     """Yield this process's `Ranks`; connected to the others where torchrun started it, and only rank 0 prints.
 
-    `tell` prints an error's line. Whatever ends the block ends all ranks. Raises UsageError for half of torchrun's
-    variables, RanksError where the ranks do not find each other.
+    `tell` prints an error's line. An exception in the block ends all ranks and this process. Raises UsageError for half
+    of torchrun's variables, RanksError where the ranks do not find each other.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
@@ -51,37 +52,53 @@ def joined(device: str, *, tell: Callable[[str], None]) -> Iterator[Ranks]:
     try:
         from xmlcli.link import TorchLink
 
-        yield Ranks(rank, int(os.environ["WORLD_SIZE"]), TorchLink())
-    except XmlcliError as error:
-        watch.finish("; ".join(str(error).splitlines()))
-        raise
-    except KeyboardInterrupt:
-        watch.finish("interrupted" if rank == 0 else None)
-        raise
-    except BaseException:
-        watch.finish("a bug" if rank == 0 else f"rank {rank} has failed, see its traceback")
-        raise
+        ranks = Ranks(rank, int(os.environ["WORLD_SIZE"]), TorchLink())
+        yield ranks
+        ranks.wait()
+    except BaseException as error:  # whatever it is, the other ranks must not wait for this one
+        _end(error, rank, watch, tell)
     watch.finish(None)
+    _leave()
+
+
+def _end(
+    error: BaseException, rank: int, watch: FirstWatch | OtherWatch, tell: Callable[[str], None]
+) -> NoReturn:
+    """End all ranks, saying why, and this process with them: threads of torch would not let it end by itself."""
+    code, why = 1, f"rank {rank} has failed, its traceback says how" if rank else "rank 0 has failed"
+    if isinstance(error, XmlcliError):
+        code, why = EXIT_ERROR, "; ".join(str(error).splitlines())
+    elif isinstance(error, KeyboardInterrupt):
+        code, why = EXIT_INTERRUPTED, "interrupted; the same command goes on from here"
+    else:
+        traceback.print_exception(error, file=sys.__stderr__)
+    watch.finish(why)
+    if rank == 0 and code != 1:
+        tell(why)
+    os._exit(code)
+
+
+def _leave() -> None:
+    import torch.distributed as dist
+
+    dist.destroy_process_group()
 
 
 def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> FirstWatch | OtherWatch:
     """Join torch's process group, start the watch, and give each process of this machine its part of it."""
+    local, here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    _share_processors(here)
     import torch
     import torch.distributed as dist
-    from numba import get_num_threads, set_num_threads
 
     from xmlcli.device import resolve_device
     from xmlcli.watch import FirstWatch, OtherWatch, wait_when_terminated
 
-    local, here = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
     wait_when_terminated()
     if resolve_device(device) == "cuda":
         torch.cuda.set_device(local)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_FOREVER, device_id=torch.device("cuda", local))
     else:
-        threads = max(get_num_threads() // here, 1)
-        set_num_threads(threads)
-        torch.set_num_threads(threads)
         dist.init_process_group("gloo", timeout=_FOREVER)
     store = dist.PrefixStore("xmlcli", dist.distributed_c10d._get_default_store())
     if rank == 0:
@@ -96,13 +113,13 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
     return other
 
 
+def _share_processors(here: int) -> None:
+    """Give each of the processes `here` its part of the machine's processors; torchrun's own choice is one for each."""
+    if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(max(available // here, 1))
+
+
 def _fall_silent() -> None:
     """Let this process print nothing but tracebacks, and what the watch has to say."""
-    silent, real = open(os.devnull, "w"), sys.stderr  # noqa: SIM115  for as long as the process lives
-    sys.stdout = sys.stderr = silent
-
-    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        sys.stderr = real
-        sys.__excepthook__(kind, error, traceback)
-
-    sys.excepthook = show
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives

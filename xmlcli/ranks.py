@@ -109,6 +109,10 @@ class Ranks:
         """Return the sum of one number of each rank."""
         return float(self.sum(np.array([number], np.float64))[0]) if self.link else number
 
+    def most(self, number: int) -> int:
+        """Return the largest of one number of each rank."""
+        return int(self.largest(np.array([number]))[0]) if self.link else number
+
     def decide(self, choose: Callable[[], Value]) -> Value:
         """Return what `choose` returns on rank 0, where alone it is called."""
         if self.link is None:
@@ -131,6 +135,16 @@ class Ranks:
             found = _empty_like(own, len(rows))
         found[~there] = 0
         return self.sum(found)  # type: ignore[no-any-return]
+
+    def collect(self, own: Array, rows: npt.NDArray[np.int64], total: int) -> Array:
+        """Return the ascending `rows` of a table of `total` rows, other ones on each rank; each holds its own (n, D)."""
+        if self.link is None:
+            return own if len(rows) == len(own) else own[rows]
+        cuts = np.searchsorted(rows, self.bounds(total)[1:-1])
+        asked = self.link.exchange([[part] for part in np.split(rows, cuts)])
+        first = self.share(total).start
+        answers = self.link.exchange([[own[part[0] - first]] for part in asked])
+        return np.concatenate([part[0] for part in answers])
 
     def stream(self, own: Array) -> Iterator[Array]:
         """Yield on rank 0 the rows of all ranks in order, block by block; the others send theirs and yield nothing."""

@@ -20,7 +20,7 @@ from typing import NoReturn
 from xmlcli.errors import RanksError
 
 EXIT_ERROR, EXIT_TERMINATED = 2, 143
-REMEDY = "type the same command again; it goes on from the last finished stage or checkpoint"
+REMEDY = "what to do: type the same command again; it goes on from the last finished stage or checkpoint"
 _JOIN_SECONDS = 300.0
 _SETTLE_SECONDS = 1.0  # between torchrun's signal and our end, for the watch to learn why
 _TELL_SECONDS = 5.0
@@ -74,12 +74,12 @@ class FirstWatch:
                 said = _read_line(self._connections[key.data])
                 selector.unregister(key.fileobj)
                 if said != "done":
-                    self._end(said.removeprefix("fail ") if said else f"rank {key.data} has ended")
+                    self._end(said.removeprefix("fail ") if said else f"rank {key.data} has ended; {REMEDY}")
 
     def _end(self, why: str) -> None:
         with self._ending:
             self._say("fail")
-            end_with(f"{why}; what to do: {REMEDY}", self._tell)
+            end_with(why, self._tell)
 
     def finish(self, why: str | None) -> None:
         """Tell the other ranks that all is well, or why they have to end; the caller prints that."""
@@ -114,7 +114,7 @@ class OtherWatch:
         said = _read_line(self._connection)
         if said != "done":
             killed = not said and self._rank == 1
-            end_with(f"rank 0 has ended; what to do: {REMEDY}" if killed else None, self._tell)
+            end_with(f"rank 0 has ended; {REMEDY}" if killed else None, self._tell)
 
     def finish(self, why: str | None) -> None:
         """Tell rank 0 that all is well, or why this rank fails; then rank 0 prints that and ends all."""
