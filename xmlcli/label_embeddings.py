@@ -19,6 +19,7 @@ from torch import nn
 from xmlcli.config import ProxyConfig
 from xmlcli.optimisers import DenseAdam
 from xmlcli.progress import Progress, silent
+from xmlcli.runtime import one_thread_each
 
 Floats = npt.NDArray[np.float32]
 
@@ -91,25 +92,28 @@ def train_proxy(
         rows, labels = rows[several], labels[several]
     num_pairs = min(len(rows), config.max_pairs)
     steps = -(-num_pairs // config.batch_size)
-    optimiser, rate = DenseAdam(g.parameters()), config.learning_rate
+    optimiser = DenseAdam(g.parameters())
+
+    def step(pairs: npt.NDArray[np.int64], rate: float) -> float:
+        x = documents[torch.from_numpy(rows[pairs]).to(documents.device)]
+        l = torch.from_numpy(labels[pairs]).to(documents.device)  # noqa: E741
+        c = centroids.means_without(l, x) if config.leave_one_out else centroids.sums[l] / centroids.counts[l, None]
+        loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step(rate)
+        return loss.item() * len(pairs)
+
     mean = 0.0
-    for epoch in range(config.epochs if steps else 0):
-        order, total = generator.permutation(len(rows))[:num_pairs], 0.0
-        for step in range(steps):
-            if config.decay:
-                share = (epoch * steps + step) / (config.epochs * steps)
-                rate = config.learning_rate * (1 - share)
-            pairs = order[step * config.batch_size : (step + 1) * config.batch_size]
-            x = documents[torch.from_numpy(rows[pairs]).to(documents.device)]
-            l = torch.from_numpy(labels[pairs]).to(documents.device)  # noqa: E741
-            c = centroids.means_without(l, x) if config.leave_one_out else centroids.sums[l] / centroids.counts[l, None]
-            loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step(rate)
-            total += loss.item() * len(pairs)
-            progress("proxy", epoch * steps + step + 1, config.epochs * steps)
-        mean = total / num_pairs
+    with one_thread_each():
+        for epoch in range(config.epochs if steps else 0):
+            order, total = generator.permutation(len(rows))[:num_pairs], 0.0
+            for number in range(steps):
+                left = 1 - (epoch * steps + number) / (config.epochs * steps) if config.decay else 1.0
+                pairs = order[number * config.batch_size : (number + 1) * config.batch_size]
+                total += step(pairs, config.learning_rate * left)
+                progress("proxy", epoch * steps + number + 1, config.epochs * steps)
+            mean = total / num_pairs
     return mean
 
 

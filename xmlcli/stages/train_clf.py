@@ -11,9 +11,10 @@ from xmlcli import files
 from xmlcli.artifacts import Artifact
 from xmlcli.linear import train_linear
 from xmlcli.model import Model, empty_model
+from xmlcli.schedule import Schedule
 from xmlcli.stages.inputs import label_text
 from xmlcli.stages.job import Job
-from xmlcli.training import Schedule, TrainingData, train
+from xmlcli.training import TrainingData, train
 
 VERSION = 2
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
