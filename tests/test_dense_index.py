@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from planted import unit_rows
 
-from xmlcli import dense_index
+from xmlcli import dense_index, threads
 from xmlcli.dense_index import ExactIndex, HnswIndex
 
 Floats = npt.NDArray[np.float32]
@@ -97,14 +96,12 @@ def test_a_zero_document_gets_the_labels_of_the_largest_bonus() -> None:
     assert np.allclose(scores, [[0.3, 0.3, 0.2]])
 
 
-def test_the_number_of_threads_changes_no_byte() -> None:
+def test_the_number_of_threads_changes_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     Z, documents = unit_rows(500, 24, 0), unit_rows(70, 24, 1)
-    before = numba.get_num_threads()
     found = []
-    for threads in (1, before):
-        numba.set_num_threads(threads)
+    for count in (1, 3):
+        monkeypatch.setattr(threads, "num_threads", lambda count=count: count)
         found.append(tuple(a.tobytes() for a in exact(Z, documents, 30)))
-    numba.set_num_threads(before)
     assert found[0] == found[-1]
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from xmlcli import encoder as module
 from xmlcli.config import ModelConfig
-from xmlcli.encoder import Batch, Encoder, encode, token_gradient, unit
+from xmlcli.encoder import Batch, Encoder, TokenUse, encode, unit
 
 OURS = ModelConfig(dim=8, start="spectral", document_norm=0.5, activation="gelu", dropout=0.5, residual=True)
 AUTHORS = replace(OURS, start="random", activation="relu")
@@ -101,13 +101,13 @@ def test_token_vectors_are_drawn_from_xaviers_distribution() -> None:
 
 def test_bags_and_their_token_gradient_are_autograds() -> None:
     X, tokens = rows_with_gaps(), torch.randn(30, 8)
-    bags = Batch.of(X, torch.device("cpu")).bag(tokens)
+    bags = Batch.of(X).bag(tokens)
     reference = tokens.clone().requires_grad_()
     dense = torch.from_numpy(X.toarray()) @ reference
     assert torch.allclose(bags, dense, atol=1e-6)
     grad = torch.randn(20, 8)
     dense.backward(grad)
-    rows, total = token_gradient(X, grad)
+    rows, total = TokenUse.of(X).gradient(grad)
     assert rows.tolist() == np.unique(X.indices).tolist()
     assert reference.grad is not None
     assert torch.allclose(total, reference.grad[rows], atol=1e-5)

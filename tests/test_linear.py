@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,7 +13,7 @@ from planted import collection, sparse_rows
 from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
-from xmlcli import linear
+from xmlcli import linear, threads
 from xmlcli.linear import label_problems, score_linear, train_linear
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
@@ -127,22 +126,20 @@ def test_pruning_drops_small_weights_and_no_bias() -> None:
 def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     X, Y = collection(150, 12, 4)
     config = replace(EXACT, start=1.0, max_passes=7, prune=0.01)
-    before = numba.get_num_threads()
 
-    def train(threads: int) -> tuple[bytes, ...]:
-        numba.set_num_threads(threads)
+    def train(count: int) -> tuple[bytes, ...]:
+        monkeypatch.setattr(threads, "num_threads", lambda: count)
         found = train_linear(X, Y, some(Y, 6, 0), None, config)
-        numba.set_num_threads(before)
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
 
-    whole = train(before)
+    whole = train(3)
     assert train(1) == whole
     monkeypatch.setattr(linear, "_BLOCK_ENTRIES", 200)
-    assert train(before) == whole
+    assert train(3) == whole
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_scores_of_candidates_are_entries_of_the_product(threads: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_scores_of_candidates_are_entries_of_the_product(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     X = sparse_rows(50, 20, 5, rng)
     candidates = rng.integers(0, 8, (50, 6)).astype(np.int32)  # 7 is padding
@@ -150,11 +147,9 @@ def test_scores_of_candidates_are_entries_of_the_product(threads: int) -> None:
     with_bias.data[with_bias.indptr[2] : with_bias.indptr[3]] = 0
     without = with_bias[:, :20].tocsr()
     dense = X.toarray() @ without.toarray().T
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, before))
+    monkeypatch.setattr(threads, "num_threads", lambda: count)
     for classifiers, products in ((with_bias, dense + with_bias[:, [20]].toarray().T), (without, dense)):
         found = score_linear(X, classifiers.tocsr(), candidates)
         wanted = np.take_along_axis(np.column_stack([products, np.zeros(50)]), candidates, axis=1)
         assert (found.dtype, found.shape) == (np.float32, (50, 6))
         assert np.allclose(found, wanted, atol=1e-5)
-    numba.set_num_threads(before)

@@ -16,7 +16,8 @@ from xmlcli import files
 from xmlcli.config import ModelConfig
 from xmlcli.encoder import encode
 from xmlcli.model import Classifiers, Model, empty_model, load_encoder
-from xmlcli.training import Schedule, TrainingData, train
+from xmlcli.schedule import Schedule
+from xmlcli.training import TrainingData, train
 
 OURS = ModelConfig(dim=8, start="spectral", document_norm=0.5, activation="gelu", dropout=0.5, residual=True)
 X, Y = collection(60, 6, 0)

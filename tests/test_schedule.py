@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from fakes import make_config
 
-from xmlcli.training import Schedule, halvings
+from xmlcli.schedule import Schedule, halvings
 
 LINEAR = replace(
     make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, schedule="linear"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
 
-import numba
 import pytest
 
 from xmlcli import threads
@@ -15,7 +14,7 @@ from xmlcli.threads import over_rows
 @pytest.fixture(params=[1, 2, 3, 16])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have so many threads, whatever the machine has."""
-    monkeypatch.setattr(threads, "get_num_threads", lambda: request.param)
+    monkeypatch.setattr(threads, "num_threads", lambda: request.param)
 
 
 @pytest.mark.usefixtures("_threads")
@@ -41,16 +40,16 @@ def test_what_a_kernel_raises_comes_out() -> None:
         over_rows(100, kernel)
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_one_thread")
-def test_the_number_of_threads_is_numbas() -> None:
+def test_one_thread_takes_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 1)
     seen: list[tuple[int, int]] = []
     over_rows(1000, lambda first, last: seen.append((first, last)))
     assert seen == [(0, 1000)]
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("1", 1), ("100000", None), ("", None), ("many", None)])
+def test_the_number_of_threads_is_the_processors_or_fewer(
+    wanted: str, found: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert threads.num_threads.__wrapped__() == (found or len(os.sched_getaffinity(0)))

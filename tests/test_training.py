@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,13 @@ import torch
 from fakes import make_config
 from planted import collection, labels, sparse_rows
 
-from xmlcli import runtime
+from xmlcli import training
 from xmlcli.config import ClfConfig, ModelConfig
-from xmlcli.encoder import encode
+from xmlcli.encoder import Batch, TokenUse, encode
 from xmlcli.model import Model, empty_model
-from xmlcli.training import Schedule, Targets, TrainingData, draw_targets, train, train_step
+from xmlcli.schedule import Schedule
+from xmlcli.targets import Targets, draw_targets
+from xmlcli.training import Step, TrainingData, train, train_step
 
 BATCH = replace(
     make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
@@ -160,7 +163,8 @@ class Recorder:
 def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     config: ClfConfig, residual: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "matrix_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(training, "matrix_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(training, "_SLICE", 5)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
     model = empty_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
@@ -179,7 +183,9 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     optimisers = [Recorder(model.encoder.tokens), Recorder(W.detach()), Recorder(b.detach())]
     model.tokens_optimiser, model.weight_optimiser, model.bias_optimiser = optimisers
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
-    train_step(model, X, targets, learning_rate=0.5, residual_rate=0.0)
+    step = Step(Batch.of(X), TokenUse.of(X), targets, seed=0)
+    with ThreadPoolExecutor(2) as pool:
+        train_step(model, step, learning_rate=0.5, residual_rate=0.0, pool=pool)
     for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
         assert wanted.grad is not None
         assert found.rate == 0.5
@@ -189,6 +195,24 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
         assert reference.residual is not None
         assert torch.allclose(model.encoder.residual.weight.grad, reference.residual.weight.grad, atol=1e-5)
         assert torch.allclose(model.encoder.residual.bias.grad, reference.residual.bias.grad, atol=1e-5)
+
+
+def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    Y, shortlist = batch(0, L=40)
+    targets = draw_targets(Y, shortlist, np.arange(38), BATCH, np.random.default_rng(0))
+    model = empty_model(20, 40, replace(ENCODER, dim=32), "adagrad")
+    model.classifiers.start_random(1)
+    documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(training, "matrix_dtype", lambda device, dtype=dtype: dtype)
+        with ThreadPoolExecutor(1) as pool:
+            found[dtype] = training.batch_gradients(documents, model, targets, pool)
+    for name in ("documents", "weight", "bias"):
+        full, half = (getattr(found[dtype], name) for dtype in (torch.float32, torch.bfloat16))
+        assert half.dtype == torch.float32
+        assert (full - half).abs().max() < 0.02 * full.abs().max()
+        assert not torch.equal(full, half)
 
 
 def test_documents_without_features_or_labels_are_not_trained_on() -> None:

@@ -187,6 +187,11 @@ class Artifact:
         self._check(name, values.dtype, values.shape)
         return values
 
+    def array_rows(self, name: str, rows: slice) -> Array:
+        """Read some rows of an array."""
+        whole = self.entries[name]["shape"][0]
+        return self.array(name) if rows == slice(0, whole) else np.array(self.array(name, mmap=True)[rows])
+
     def csr(self, name: str) -> sp.csr_matrix:
         """Read a CSR matrix."""
         return self._matrix(name, files.load_csr)
@@ -217,12 +222,23 @@ class Artifact:
         except ValueError as error:
             raise self._damaged(name, str(error)) from error
 
-    def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        """Read named tensors onto the CPU."""
+    def tensors(self, name: str, prefix: str = "") -> dict[str, torch.Tensor]:
+        """Read the tensors whose names begin with `prefix` onto the CPU."""
         from safetensors import SafetensorError
 
         try:
-            return files.load_tensors(self._path(name))
+            return files.load_tensors(self._path(name), prefix)
+        except SafetensorError as error:
+            raise self._damaged(name, str(error)) from error
+
+    def tensor_rows(
+        self, name: str, rows: slice, is_split: Callable[[str], bool], framework: str = "pt"
+    ) -> dict[str, Any]:
+        """Read named tensors, of those that `is_split` names only some rows; as arrays where `framework` is numpy."""
+        from safetensors import SafetensorError
+
+        try:
+            return mapped.load_tensor_rows(self._path(name), rows, is_split, framework)
         except SafetensorError as error:
             raise self._damaged(name, str(error)) from error
 

@@ -14,7 +14,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from xmlcli.errors import UsageError, XmlcliError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_FOREVER = timedelta(days=365)  # a rank waits as long as another computes; `xmlcli.watch` notices when one has gone
 
 
 @contextmanager
@@ -92,14 +90,15 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
     import torch.distributed as dist
 
     from xmlcli.device import resolve_device
+    from xmlcli.link import FOREVER
     from xmlcli.watch import FirstWatch, OtherWatch, wait_when_terminated
 
     wait_when_terminated()
     if resolve_device(device) == "cuda":
         torch.cuda.set_device(local)
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_FOREVER, device_id=torch.device("cuda", local))
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=FOREVER, device_id=torch.device("cuda", local))
     else:
-        dist.init_process_group("gloo", timeout=_FOREVER)
+        dist.init_process_group("gloo", timeout=FOREVER)
     store = dist.PrefixStore("xmlcli", dist.distributed_c10d._get_default_store())
     if rank == 0:
         token = secrets.token_hex(16)

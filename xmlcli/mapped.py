@@ -9,14 +9,11 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-
-if TYPE_CHECKING:
-    import torch
 
 Array = npt.NDArray[Any]
 
@@ -70,11 +67,16 @@ def csr_columns(whole: sp.csr_matrix, columns: slice) -> sp.csr_matrix:
     return sp.vstack(blocks, format="csr") if blocks else whole[:, columns]
 
 
-def load_tensor_rows(path: Path, rows: slice, is_split: Callable[[str], bool]) -> dict[str, torch.Tensor]:
-    """Read named tensors onto the CPU, of those that `is_split` names only some rows."""
+def load_tensor_rows(
+    path: Path, rows: slice, is_split: Callable[[str], bool], framework: str = "pt"
+) -> dict[str, Any]:
+    """Read named tensors, of those that `is_split` names only some rows.
+
+    They are torch tensors on the CPU, or arrays where `framework` is numpy.
+    """
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
+    with safe_open(path, framework=framework) as file:
         return {
             name: file.get_slice(name)[rows.start : rows.stop] if is_split(name) else file.get_tensor(name)
             for name in file.keys()  # noqa: SIM118

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import torch
+
+from xmlcli.threads import num_threads
 
 
 @cache
@@ -17,7 +22,17 @@ def matrix_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if supported else torch.float32
 
 
-def product(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
-    """Return A @ B in float32, multiplied in the device's fastest type."""
-    dtype = matrix_dtype(A.device.type)
-    return (A.to(dtype) @ B.to(dtype)).float()
+@contextmanager
+def one_thread_each() -> Iterator[Executor]:
+    """Give a pool of threads, in each of which, as in the caller's, torch uses that one thread.
+
+    Torch's own threads spin between operations: that takes a core from ours, and beside other programs each small
+    operation waits for a thread that has none.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(num_threads(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)

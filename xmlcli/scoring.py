@@ -20,6 +20,7 @@ from numba import njit
 from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -174,12 +175,12 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
     return Combination("logistic", {**coefficients, "intercept": float(fitted.intercept_[0])})
 
 
-def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> npt.NDArray[np.bool_]:
     """Mark the documents of which training holds no near copy, bool (N,); all of them where fewer than 200 are novel.
 
     X, X_train: float32 CSR with unit rows; a near copy has a cosine of 0.5 or more. A random validation split leaves
     copies of training documents in it (other volumes, other editions): a combination fitted on those trusts neighbours
-    more than it should with documents that are new.
+    more than it should with documents that are new. Of several ranks each gives its training documents.
     """
     columns, nearest = X_train.tocsc(), np.zeros(X.shape[0], np.float32)
 
@@ -190,7 +191,7 @@ def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix) -> npt.NDArray[np.
         )  # fmt: skip
 
     over_rows(X.shape[0], kernel)
-    novel: npt.NDArray[np.bool_] = nearest < _NEAR_COPY
+    novel: npt.NDArray[np.bool_] = ranks.largest(nearest) < _NEAR_COPY
     return novel if novel.sum() >= _ENOUGH_NOVEL else np.ones_like(novel)
 
 

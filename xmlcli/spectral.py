@@ -1,8 +1,8 @@
 """Leading right singular vectors of a matrix whose rows lie on several ranks.
 
-The algorithm is scikit-learn's `randomized_svd` (Halko et al. 2011, with two power iterations), from the same random
-start, so that the vectors are those of one process up to the order of sums. Products with the matrix's transpose are
-summed over the ranks, (F, k) each; of what has a row for each label a rank holds its own.
+One process calls scikit-learn's `randomized_svd` (Halko et al. 2011). Several follow it step by step, from the same
+random start, so that the vectors are the same up to the order of sums. Products with the matrix's transpose are summed
+over the ranks, (F, k) each; of what has a row for each label a rank holds its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ _ITERATIONS = 2
 
 def right_singular_vectors(own: sp.csr_matrix, rank: int, seed: int, ranks: Ranks) -> Floats:
     """Return float32 (F, rank) of a matrix (L, F), of which each rank gives its rows, float32 CSR."""
+    if ranks.size == 1:
+        from sklearn.utils.extmath import randomized_svd
+
+        found: Floats = randomized_svd(own, rank, n_iter=_ITERATIONS, random_state=seed)[2].T
+        return found
     L, F = int(ranks.total(own.shape[0])), own.shape[1]
     transposed = own.T.tocsr()
 
@@ -29,9 +34,8 @@ def right_singular_vectors(own: sp.csr_matrix, rank: int, seed: int, ranks: Rank
         """Return the transposed matrix times a table of L rows, float32 (F, k)."""
         return ranks.sum(np.asarray(transposed @ table, np.float32))
 
-    wide = L < F
     start = np.random.RandomState(seed).normal(size=(min(L, F), rank + _MORE)).astype(np.float32)  # noqa: NPY002
-    if wide:
+    if L < F:
         rows = start[ranks.share(L)]  # (L', k)
         for _ in range(_ITERATIONS):
             rows = own @ back(rows)

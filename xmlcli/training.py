@@ -6,195 +6,184 @@ each document (`negatives: batch`). With `negatives: document`, as the authors d
 positives and shortlist. Gradients by classifier rows and token rows are formed by hand and go to row optimisers.
 
 Every step draws its random numbers from (seed, cycle, step) alone, so a run that goes on from a checkpoint makes the
-same steps as one that was never stopped.
+same steps as one that was never stopped. While a step is made, a thread draws the next one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from xmlcli.config import ClfConfig
-from xmlcli.encoder import Batch, token_gradient
+from xmlcli.encoder import Batch, TokenUse
 from xmlcli.model import Model
 from xmlcli.progress import Progress, silent
-from xmlcli.runtime import product
+from xmlcli.ranks import ALONE, Ranks, stack_csr
+from xmlcli.runtime import matrix_dtype, one_thread_each
+from xmlcli.schedule import Schedule
+from xmlcli.targets import Targets, draw_targets
 
 Ints = npt.NDArray[np.int32]
+
+_SLICE = 256  # documents, whose loss one thread computes; the same whatever the number of threads, as are the sums
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Documents with at least one feature and one label.
+    """Documents with at least one feature and one label; of several ranks each holds those it owns.
 
     Attributes:
         X: float32 CSR (N, F).
         Y: float32 CSR (N, L).
         shortlist: int32 (N, k), nearest label first, padded with L.
         trainable: int64 (L',), labels with documents; others are no negatives.
+        rows: int64 (N,), which documents of the collection these are.
+        num_documents: those of all ranks.
+        ranks: who owns what.
     """
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
     shortlist: Ints
     trainable: npt.NDArray[np.int64]
-
-    @staticmethod
-    def of(X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints) -> TrainingData:
-        """Drop the documents without features or without labels."""
-        rows = np.flatnonzero((X.getnnz(axis=1) > 0) & (Y.getnnz(axis=1) > 0))
-        return TrainingData(X[rows], Y[rows], shortlist[rows], np.flatnonzero(Y.getnnz(axis=0)))
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How many steps there are in a cycle and in all, and the learning rate of each.
-
-    Small collections get more epochs, until `min_documents` documents have been seen over all cycles, and smaller
-    batches, until an epoch has `min_batches` of them: the number of steps that training needs hardly depends on the
-    number of documents.
-    """
-
-    batch_size: int
-    steps_an_epoch: int
-    epochs: int
-    cycles: int
-    config: ClfConfig
-
-    @staticmethod
-    def of(num_documents: int, cycles: int, config: ClfConfig) -> Schedule:
-        """Derive the schedule of a collection from its number of training documents."""
-        fitting = max(num_documents // config.min_batches, 1)
-        batch_size = min(config.batch_size, max(32, 2 ** (fitting.bit_length() - 1)))
-        wanted = -(-config.min_documents // max(num_documents * cycles, 1))
-        epochs = min(max(config.epochs, wanted), config.max_epochs)
-        return Schedule(batch_size, -(-num_documents // batch_size), epochs, cycles, config)
-
-    @property
-    def steps(self) -> int:
-        """Steps of one cycle."""
-        return self.epochs * self.steps_an_epoch
-
-    def learning_rate(self, cycle: int, step: int) -> float:
-        """Return the rate of a step (0 is the cycle's first) in a cycle (1 is the first)."""
-        done = (cycle - 1) * self.steps + step
-        if self.config.schedule == "linear":
-            total = self.cycles * self.steps
-            warm = min(1.0, (done + 1) / max(0.05 * total, 1))
-            return self.config.learning_rate * warm * max(0.02, 1 - done / total)
-        return self.config.learning_rate * 0.5 ** halvings(done // self.steps_an_epoch, self.config.halve_after)
-
-
-def halvings(epoch: int, after: int) -> int:
-    """Return how often the authors' schedule has halved the rate by the start of `epoch` (method notes, section 3).
-
-    At an epoch that the gap divides the rate is halved and so is the gap, which never falls below 5.
-    """
-    count, gap = 0, after
-    for e in range(1, epoch + 1):
-        if e % gap == 0:
-            count, gap = count + 1, max(5, gap // 2)
-    return count
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The labels that a batch is trained on.
-
-    Attributes:
-        labels: int64 (U,), sorted.
-        rows, columns: int64, where documents and labels belong together.
-        mask: bool (B, U), the cells that count, or None where all do.
-    """
-
-    labels: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    mask: npt.NDArray[np.bool_] | None
+    num_documents: int
+    ranks: Ranks = ALONE
+
+    @staticmethod
+    def of(X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints, ranks: Ranks = ALONE) -> TrainingData:
+        """Drop the documents without features or without labels; of the others take those that this rank owns.
+
+        The arguments have the rows of all ranks; where there are several, they are read from the disk as needed.
+        """
+        rows = np.flatnonzero((X.getnnz(axis=1) > 0) & (Y.getnnz(axis=1) > 0))
+        own = rows[ranks.share(len(rows))]
+        trainable = np.flatnonzero(Y.getnnz(axis=0))
+        return TrainingData(X[own], Y[own], np.asarray(shortlist[own]), trainable, own, len(rows), ranks)
+
+    def batch(self, rows: npt.NDArray[np.int64], width: int, ranks: Ranks) -> tuple[sp.csr_matrix, sp.csr_matrix, Ints]:
+        """Return X, Y and the first `width` of the shortlists of documents, counted over all ranks, in that order.
+
+        Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
+        """
+        share = ranks.share(self.num_documents)
+        mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
+        X, Y, shortlist = self.X[mine], self.Y[mine], self.shortlist[mine, :width]
+        if ranks.size == 1:
+            return X, Y, shortlist
+        parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
+        place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
+        X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
+        return X[place], Y[place], np.concatenate([part[6] for part in parts])[place]
 
 
-def draw_targets(
-    Y: sp.csr_matrix, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
-) -> Targets:
-    """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k)."""
-    num_labels = Y.shape[1]
-    rows, positives = Y.nonzero()
-    if config.max_positives is not None:
-        keep = _at_most(Y, config.max_positives, rng)
-        rows, positives = rows[keep], positives[keep]
-    if config.negatives == "document":
-        shortlist = _own_shortlist(rows, positives, shortlist, num_labels)
-    else:
-        shortlist = shortlist[:, : config.hard_negatives]
-    near = shortlist[shortlist < num_labels]
-    drawn = rng.choice(trainable, config.random_negatives) if config.random_negatives else trainable[:0]
-    labels = np.unique(np.concatenate([positives, near, drawn])).astype(np.int64)
-    mask = None
-    if config.negatives == "document":
-        mask = np.zeros((Y.shape[0], len(labels)), bool)
-        mask[rows, np.searchsorted(labels, positives)] = True
-        there = shortlist < num_labels
-        mask[np.nonzero(there)[0], np.searchsorted(labels, shortlist[there])] = True
-    else:
-        labels = labels[np.isin(labels, trainable, assume_unique=True)]
-    return Targets(labels, rows.astype(np.int64), np.searchsorted(labels, positives), mask)
+@dataclass(frozen=True)
+class Step:
+    """What one step is made of: the batch's features by document and by token, its targets, the seed of its dropout."""
+
+    batch: Batch
+    use: TokenUse
+    targets: Targets
+    seed: int
 
 
-def _at_most(Y: sp.csr_matrix, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Mark `most` positives of each row of Y, drawn without replacement; bool (nnz,) in CSR order."""
-    rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
-    order = np.lexsort((rng.random(Y.nnz), rows))
-    keep = np.zeros(Y.nnz, bool)
-    keep[order] = np.arange(Y.nnz) - Y.indptr[rows] < most
-    return keep
+def draw_step(
+    data: TrainingData, schedule: Schedule, number: int, *, cycle: int, seed: int, ranks: Ranks = ALONE
+) -> Step:
+    """Draw a step (0 is the cycle's first) from (seed, cycle, number), alike on all ranks but for the targets.
+
+    `ranks` are those of the data, over a link that no other thread uses.
+    """
+    epoch, batch = divmod(number, schedule.steps_an_epoch)
+    config, L = schedule.config, data.Y.shape[1]
+    rows = _order(data.num_documents, seed, cycle, epoch)[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
+    rng = np.random.default_rng((seed, cycle, epoch, batch))
+    dropout = int(rng.integers(2**62))
+    width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
+    X, Y, shortlist = data.batch(rows, width, ranks)
+    targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(ranks.share(L), L)
+    return Step(Batch.of(X), TokenUse.of(X), targets, dropout)
 
 
-def _own_shortlist(
-    rows: npt.NDArray[np.int64], positives: npt.NDArray[np.int64], shortlist: Ints, num_labels: int
-) -> Ints:
-    """Return the shortlists with each document's `positives` put first, and cut to the old length."""
-    k = shortlist.shape[1]
-    own = sp.csr_matrix((np.ones(len(rows), bool), (rows, positives)), shape=(shortlist.shape[0], num_labels + 1))
-    is_positive = own[np.repeat(np.arange(len(shortlist)), k), shortlist.ravel()].A1.reshape(shortlist.shape)
-    counts = np.diff(own.indptr)[:, None]
-    place = np.cumsum(~is_positive, axis=1) - 1 + counts  # the column of each negative
-    out = np.full_like(shortlist, num_labels)
-    fits = ~is_positive & (place < k)
-    out[np.nonzero(fits)[0], place[fits]] = shortlist[fits]
-    return out
+@lru_cache(maxsize=2)
+def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng((seed, cycle, epoch)).permutation(num_documents)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The loss's gradients by document vectors (B, D), classifiers (U, D) and biases (U,), float32."""
+
+    documents: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+def logistic_gradients(
+    documents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: Targets, rows: slice
+) -> Gradients:
+    """Return the gradients of the masked logistic loss of some documents of a batch.
+
+    documents: (B', D), those in `rows`; weight: (U, D), both of the type to multiply in; bias: (U,).
+    """
+    mine = slice(*np.searchsorted(targets.rows, (rows.start, rows.stop)))
+    at, columns = (torch.from_numpy(places[mine]).to(weight.device) for places in (targets.rows, targets.columns))
+    grad = torch.addmm(bias, documents, weight.T).sigmoid_()  # (B', U)
+    grad[at - rows.start, columns] -= 1
+    if targets.mask is not None:
+        grad *= torch.from_numpy(targets.mask[rows]).to(weight.device)
+    return Gradients((grad @ weight).float(), (grad.T @ documents).float(), grad.sum(dim=0, dtype=torch.float32))
+
+
+def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, pool: Executor) -> Gradients:
+    """Return the gradients of a batch's loss, by slices of its documents in the pool's threads.
+
+    documents: float32 (B, D); `targets` has its rows in ascending order.
+    """
+    device = documents.device
+    dtype = matrix_dtype(device.type)
+    labels = torch.from_numpy(targets.labels).to(device)
+    weight, bias = model.classifiers.weight[labels].to(dtype), model.classifiers.bias[labels, 0].to(dtype)
+    size = _SLICE if device.type == "cpu" else len(documents)
+    slices = [slice(at, min(at + size, len(documents))) for at in range(0, len(documents), size)]
+    h = documents.to(dtype)
+    parts = list(pool.map(lambda rows: logistic_gradients(h[rows], weight, bias, targets, rows), slices))
+    return Gradients(
+        torch.cat([part.documents for part in parts]),
+        torch.stack([part.weight for part in parts]).sum(dim=0) if len(parts) > 1 else parts[0].weight,
+        torch.stack([part.bias for part in parts]).sum(dim=0),
+    )
 
 
 def train_step(
-    model: Model, X: sp.csr_matrix, targets: Targets, *, learning_rate: float, residual_rate: float
-) -> torch.Tensor:
-    """Do one step of masked logistic loss on a batch X (B, F); return the gradient by the logits, (B, U)."""
+    model: Model, step: Step, *, learning_rate: float, residual_rate: float, pool: Executor, ranks: Ranks = ALONE
+) -> None:
+    """Do one step of masked logistic loss.
+
+    Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
+    """
+    torch.manual_seed(step.seed)
     device = model.encoder.tokens.device
+    labels = torch.from_numpy(step.targets.labels).to(device)
     model.encoder.train()
-    bags = Batch.of(X, device).bag(model.encoder.tokens.data).requires_grad_()
+    bags = step.batch.bag(model.encoder.tokens.data).requires_grad_()
     h = model.encoder.head(bags)  # (B, D)
-    labels = torch.from_numpy(targets.labels).to(device)
-    weight = model.classifiers.weight[labels]  # (U, D)
-    documents = h.detach()
-    grad = torch.sigmoid(product(documents, weight.T) + model.classifiers.bias[labels].T)  # (B, U)
-    grad[torch.from_numpy(targets.rows).to(device), torch.from_numpy(targets.columns).to(device)] -= 1
-    if targets.mask is not None:
-        grad *= torch.from_numpy(targets.mask).to(device)
+    grad = batch_gradients(h.detach(), model, step.targets, pool)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-    h.backward(product(grad, weight))  # type: ignore[no-untyped-call]
-    model.weight_optimiser.step(labels, product(grad.T, documents), learning_rate)
-    model.bias_optimiser.step(labels, grad.sum(dim=0)[:, None], learning_rate)
+    h.backward(ranks.sum(grad.documents))  # type: ignore[no-untyped-call]
+    model.weight_optimiser.step(labels, grad.weight, learning_rate)
+    model.bias_optimiser.step(labels, grad.bias[:, None], learning_rate)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
     assert bags.grad is not None
-    rows, gradient = token_gradient(X, bags.grad)
-    model.tokens_optimiser.step(rows, gradient, learning_rate)
-    return grad
+    model.tokens_optimiser.step(*step.use.gradient(bags.grad), learning_rate)
 
 
 def train(
@@ -209,17 +198,22 @@ def train(
     progress: Progress = silent,
 ) -> None:
     """Train the model in place from step `start` to the end of the cycle; `after_step` hears how many are done."""
-    config = schedule.config
-    order = np.arange(0)
-    for step in range(start, schedule.steps):
-        epoch, batch = divmod(step, schedule.steps_an_epoch)
-        if batch == 0 or step == start:
-            order = np.random.default_rng((seed, cycle, epoch)).permutation(data.X.shape[0])
-        rows = order[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
-        rng = np.random.default_rng((seed, cycle, epoch, batch))
-        torch.manual_seed(int(rng.integers(2**62)))
-        targets = draw_targets(data.Y[rows], data.shortlist[rows], data.trainable, config, rng)
-        rate = schedule.learning_rate(cycle, step)
-        train_step(model, data.X[rows], targets, learning_rate=rate, residual_rate=rate * config.residual_rate)
-        after_step(step + 1)
-        progress("train", step + 1, schedule.steps)
+
+    def draw(number: int) -> Future[Step] | None:
+        if number >= schedule.steps:
+            return None
+        return pool.submit(draw_step, data, schedule, number, cycle=cycle, seed=seed, ranks=drawing)
+
+    ranks, drawing = data.ranks, data.ranks.apart()
+
+    with one_thread_each() as pool:
+        coming = draw(start)
+        for number in range(start, schedule.steps):
+            assert coming is not None
+            step, coming = coming.result(), draw(number + 1)
+            rate = schedule.learning_rate(cycle, number)
+            train_step(
+                model, step, learning_rate=rate, residual_rate=rate * schedule.config.residual_rate, pool=pool, ranks=ranks
+            )
+            after_step(number + 1)
+            progress("train", number + 1, schedule.steps)

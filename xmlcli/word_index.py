@@ -13,6 +13,8 @@ from numba import njit
 
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
+from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -38,18 +40,15 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
     return found
 
 
-def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int) -> Floats:
+def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:
     """Return a vector for each word, float32 (F, dim): the right singular vectors of the labels' word centroids.
 
     Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
-    collection has fewer singular vectors than `dim`; the other columns are zero.
+    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its labels.
     """
-    from sklearn.utils.extmath import randomized_svd
-
-    rank = min(dim, *words.shape)
-    _, _, V = randomized_svd(words, rank, n_iter=2, random_state=seed)
+    rank = min(dim, int(ranks.total(words.shape[0])), words.shape[1])
     found = np.zeros((words.shape[1], dim), np.float32)
-    found[:, :rank] = V.T
+    found[:, :rank] = right_singular_vectors(words, rank, seed, ranks)
     return found
 
 

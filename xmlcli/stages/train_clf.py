@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
-import torch
-
-from xmlcli import files
-from xmlcli.artifacts import Artifact
 from xmlcli.linear import train_linear
-from xmlcli.model import Model, empty_model
-from xmlcli.stages.inputs import label_text
+from xmlcli.model import Model, empty_model, has_label_rows
+from xmlcli.own_problems import own_problems
+from xmlcli.schedule import Schedule
+from xmlcli.stages.checkpoint import Checkpoint
+from xmlcli.stages.inputs import label_text, matrix
 from xmlcli.stages.job import Job
-from xmlcli.training import Schedule, TrainingData, train
+from xmlcli.training import TrainingData, train
 
 VERSION = 2
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
@@ -21,13 +17,13 @@ SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 def run(job: Job) -> None:
     """Train one cycle from the classifiers of the cycle before and write the artifact `clf`."""
-    prepared, shortlist = job.read("prepared"), job.read("shortlist")
-    X, Y, indices = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz"), shortlist.array("indices.npy")
-    data = TrainingData.of(X, Y, indices)
-    schedule = Schedule.of(data.X.shape[0], job.config.cycles, job.config.clf)
+    prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
+    X, Y = (matrix(prepared, f"{table}_train.npz", ranks) for table in "XY")
+    data = TrainingData.of(X, Y, shortlist.array("indices.npy", mmap=ranks.size > 1), ranks)
+    schedule = Schedule.of(data.num_documents, job.config.cycles, job.config.clf)
     model = _load(job, X.shape[1], Y.shape[1])
     cycle = job.call.cycle or 1
-    checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds)
+    checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
     train(
         model, data, schedule, cycle=cycle, seed=job.config.seed, start=checkpoint.restore(),
         after_step=checkpoint.tick, progress=job.progress,
@@ -36,56 +32,28 @@ def run(job: Job) -> None:
     if job.config.linear.enabled and cycle == job.config.cycles:
         checkpoint.save(schedule.steps)
         linear = train_linear(
-            data.X, data.Y, data.shortlist, label_text(prepared), job.config.linear, progress=job.progress
-        )
+            *own_problems(data, X), label_text(prepared, ranks), job.config.linear,
+            first_label=ranks.share(Y.shape[1]).start, progress=job.progress,
+        )  # fmt: skip
+    job.note_label_rows(len(model.classifiers.weight))
     with job.write() as out:
-        out.tensors("model.safetensors", model.tensors())
-        out.tensors("optimiser.safetensors", model.optimiser_tensors())
+        for name, tensors in (("model", model.tensors()), ("optimiser", model.optimiser_tensors())):
+            out.tensors(f"{name}.safetensors", tensors, split=set(filter(has_label_rows, tensors)))
         if linear is not None:
-            out.csr("linear.npz", linear)
+            out.csr_rows("linear.npz", linear)
         out.json("state.json", {"cycle": cycle, "steps": cycle * schedule.steps})
 
 
 def _load(job: Job, num_tokens: int, num_labels: int) -> Model:
     """Return the model of the cycle before, with its optimisers' state where it has any."""
-    clf: Artifact = job.read("clf")
-    model = empty_model(num_tokens, num_labels, job.config.model, job.config.clf.optimiser, device=job.device)
-    has_state = clf.has("optimiser.safetensors")
-    model.load(clf.tensors("model.safetensors"), clf.tensors("optimiser.safetensors") if has_state else None)
+    clf, share = job.read("clf"), job.ranks.share(num_labels)
+    model = empty_model(
+        num_tokens, share.stop - share.start, job.config.model, job.config.clf.optimiser, device=job.device
+    )
+    weights, state = (
+        clf.tensor_rows(name, share, has_label_rows) if clf.has(name) else None
+        for name in ("model.safetensors", "optimiser.safetensors")
+    )
+    assert weights is not None
+    model.load(weights, state)
     return model
-
-
-class Checkpoint:
-    """The state of a cycle in the middle of its training, in one file that is replaced at once."""
-
-    def __init__(self, path: Path, model: Model, seconds: float) -> None:
-        self._path = path
-        self._model = model
-        self._seconds = seconds
-        self._saved_at = time.monotonic()
-
-    def restore(self) -> int:
-        """Load the state of an earlier attempt and return how many steps it had done; 0 where there is none."""
-        if not self._path.exists():
-            return 0
-        tensors = files.load_tensors(self._path)
-        self._model.load(_under("model.", tensors), _under("optimiser.", tensors))
-        return int(tensors["step"])
-
-    def tick(self, step: int) -> None:
-        """Save when enough time has passed since the last time."""
-        if time.monotonic() - self._saved_at >= self._seconds:
-            self.save(step)
-
-    def save(self, step: int) -> None:
-        """Save the state after `step` steps."""
-        tensors = {"step": torch.tensor(step)}
-        tensors |= {f"model.{name}": tensor for name, tensor in self._model.tensors().items()}
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in self._model.optimiser_tensors().items()}
-        with files.atomic_file(self._path) as path:
-            files.save_tensors(path, tensors)
-        self._saved_at = time.monotonic()
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
