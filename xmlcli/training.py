@@ -137,7 +137,7 @@ def train_step(model: Model, step: Step, *, learning_rate: float, residual_rate:
     grad = batch_gradients(h.detach(), model, step.targets, pool)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-    h.backward(grad.documents)  # type: ignore[no-untyped-call]
+    (h * grad.documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
     model.weight_optimiser.step(labels, grad.weight, learning_rate)
     model.bias_optimiser.step(labels, grad.bias[:, None], learning_rate)
     if model.residual_optimiser is not None:
