@@ -94,7 +94,8 @@ def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
         path = find_pipeline(run)
         if path.is_absolute():
             raise UsageError(
-                f"pipelines/ here has no {path.name}, and DVC reads no other folder", remedy="go to the project's folder"
+                f"pipelines/ here has no {path.name}, and DVC reads no other folder",
+                remedy="go to the project's folder",
             )
         described.append((run, load_config(path), path.as_posix()))
     return dvctable.table(described)
