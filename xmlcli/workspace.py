@@ -25,8 +25,8 @@ from pathlib import Path
 from xmlcli.errors import LockedError, UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-TEMPORARY = ".tmp"
-REPLACED = ".old"
+TEMPORARY, REPLACED = ".tmp", ".old"
+"""How the names of hidden folders end that a kill may leave behind."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -64,6 +67,16 @@ class Display:
     def _line(self, call: Call, text: str, color: str) -> None:
         stamp = "" if self._live else time.strftime("%H:%M:%S ")
         typer.secho(f"{stamp}{call.name:<16} {text}", err=True, fg=color)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Yield a `Display`, live where stderr is a terminal, whose bar is off the screen when the block ends."""
+    shown = Display(live=sys.stderr.isatty())
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
 def _bars() -> Progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -81,7 +80,7 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
 
 def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:
     """Print metrics of another system's predictions; nothing is written."""
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets.find import locate
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
@@ -98,12 +97,9 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
     )
     folder = locate(truth, search_folders(options.root))
     warn_of_columns(folder, [f"--{name.replace('_', '-')}" for name in TABLE_OPTIONS if getattr(options, name)])
-    display = Display(live=sys.stderr.isatty())
-    try:
-        dataset = read_dataset(folder, columns=columns, progress=display.progress)
-        values = measure_predictions(predictions, dataset, metrics, progress=display.progress)
-    finally:
-        display.close()
+    with display() as shown:
+        dataset = read_dataset(folder, columns=columns, progress=shown.progress)
+        values = measure_predictions(predictions, dataset, metrics, progress=shown.progress)
     if as_json:
         typer.echo(json.dumps({"dataset": folder.name, "metrics": values}))
     elif wanted:

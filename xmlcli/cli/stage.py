@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from xmlcli.calls import Call
-from xmlcli.cli.display import Display
+from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
 
 
@@ -13,21 +11,18 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
 
-    display = Display(live=sys.stderr.isatty())
-    session = pipeline.Session(
-        workspace=opened.workspace,
-        config=opened.config,
-        device=options.device,
-        overrides=opened.overrides,
-        progress=display.progress,
-        on_skip=display.on_skip,
-        on_start=display.on_start,
-        on_done=display.on_done,
-    )
-    try:
+    with display() as shown:
+        session = pipeline.Session(
+            workspace=opened.workspace,
+            config=opened.config,
+            device=options.device,
+            overrides=opened.overrides,
+            progress=shown.progress,
+            on_skip=shown.on_skip,
+            on_start=shown.on_start,
+            on_done=shown.on_done,
+        )
         pipeline.run(session, calls, plan)
-    finally:
-        display.close()
 
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:
