@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from xmlcli.calls import RunId
-from xmlcli.config import Config, load_config, parse_overrides, unused_overrides
+from xmlcli.config import Config, load_config
 from xmlcli.errors import UsageError
+from xmlcli.overrides import parse_overrides, unused_overrides
 from xmlcli.pipeline_files import find_pipeline
 from xmlcli.workspace import Workspace, check_name
 
