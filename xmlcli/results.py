@@ -91,7 +91,7 @@ def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Seque
     records = {c.name: _provenance(workspace, c) for c in [*before, call]}
     training: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
-    parts = [_read(workspace, call, kind) for kind in ("clf", "labels", "evaluation")]
+    parts = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
     result = {
         "dataset": call.run.dataset_name,
         "cycle": call.cycle,
