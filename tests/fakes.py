@@ -43,7 +43,8 @@ def prepare(job: Job) -> None:
         out.array("validation_rows.npy", np.arange(N_VALIDATION, dtype=np.int64))
         out.array("inverse_propensity.npy", np.full(L, 2, dtype=np.float32))
         out.csr("label_text_X.npz", csr(L, F))
-        out.json("prepared.json", {"min_df": job.config.prepare.min_df})
+        counts = {"training_rows": N, "test_rows": N_TEST, "features": F, "labels": L, "labels_per_document": 1.25}
+        out.json("prepared.json", {"min_df": job.config.prepare.min_df, **counts})
 
 
 def write_clf(job: Job, value: float) -> None:

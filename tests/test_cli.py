@@ -101,7 +101,9 @@ def test_train_makes_everything_and_shows_one_table(
     words = ("train", "--dataset", "demo", "--root", str(tmp_path), "--device", "cpu", *SMALL)
     assert main(monkeypatch, *words) == 0
     shown = capsys.readouterr()
-    assert [line.split()[1] for line in shown.err.splitlines()] == [
+    first, counts, *others = shown.err.splitlines()
+    assert counts.strip() == "6 training and 3 test documents, 5 features, 4 labels, 1.25 a document"
+    assert [line.split()[1] for line in (first, *others)] == [
         "prepare",
         "init-clf",
         "embed-labels-1",
@@ -233,4 +235,4 @@ def test_interrupting_is_one_line_and_exit_code_130(
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(pipeline, "Session", partial(pipeline.Session, registry=fakes.__getitem__))
     assert main(monkeypatch, "train", "--dataset", "demo", "--root", str(tmp_path), "--device", "cpu") == 130
-    assert capsys.readouterr().err.splitlines()[1:] == ["interrupted; the same command goes on from here"]
+    assert capsys.readouterr().err.splitlines()[2:] == ["interrupted; the same command goes on from here"]

@@ -58,6 +58,10 @@ class Display:
         self.close()
         self._line(call, f"{seconds:.1f} s ({self._reason})", "green")
 
+    def note(self, text: str) -> None:
+        """Say more of the call that has finished, under its line."""
+        typer.secho(f"{'' if self._live else ' ' * 9}{'':<16} {text}", err=True)
+
     def close(self) -> None:
         """Take the bar off the screen."""
         if self._bars is not None:

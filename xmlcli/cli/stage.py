@@ -12,6 +12,12 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
     from xmlcli import pipeline
 
     with display() as shown:
+
+        def on_done(call: Call, seconds: float) -> None:
+            shown.on_done(call, seconds)
+            if call.stage == "prepare":
+                shown.note(_described(opened, call))
+
         session = pipeline.Session(
             workspace=opened.workspace,
             config=opened.config,
@@ -20,9 +26,21 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
             progress=shown.progress,
             on_skip=shown.on_skip,
             on_start=shown.on_start,
-            on_done=shown.on_done,
+            on_done=on_done,
         )
         pipeline.run(session, calls, plan)
+
+
+def _described(opened: Opened, prepare: Call) -> str:
+    """Say what was read: a wrong separator of labels, say, shows in their number."""
+    from xmlcli import artifacts
+
+    found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
+    about = found.json("prepared.json")
+    return (
+        f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, "
+        f"{about['features']:,} features, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
+    )
 
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:

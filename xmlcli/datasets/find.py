@@ -127,6 +127,7 @@ def _open_file(path: Path) -> DatasetFolder:
             f"no dataset at {path}",
             expected=f"a folder, or a file that ends in {' or '.join(layouts.TABLE_SUFFIXES)}",
             found="a file",
+            remedy="save a table as CSV in UTF-8, or as JSONL",
         )
     return _made(file_name(path), path, layouts.TABLE, {"train": path})
 
