@@ -45,7 +45,8 @@ def check_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{what} {name!r} cannot be used as a name",
-            expected="small letters, digits, '.', '_' and '-', the first a letter or digit",
+            expected="small letters a to z, digits, '.', '_' and '-', the first a letter or digit",
+            remedy="rename the file or folder",
         )
     return name
 
