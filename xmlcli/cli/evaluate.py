@@ -34,7 +34,8 @@ def evaluate_cli(
 ) -> None:
     """Measure a trained model on the test documents, or the predictions of another system.
 
-    Without --dataset it is the model trained last; what was measured before is not computed again.
+    Without --dataset it is the model trained last; what was measured before is not computed again. Without test
+    documents the table is that of the validation documents, and says so.
 
     \b
     Example: xmlcli evaluate --metric psp@5
@@ -74,8 +75,14 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     elif metrics:
         for name, value in results.measure(opened.workspace, call, metrics).items():
             typer.echo(f"{name} {value:.2f}")
+    elif test := results.measure(opened.workspace, call, []):
+        _print_table(test, results.oracle(opened.workspace, call))
+    elif validation := results.validation(opened.workspace, call):
+        _print_table(validation, {}, head="percent, validation")
     else:
-        _print_table(results.measure(opened.workspace, call, []), results.oracle(opened.workspace, call))
+        raise UsageError(
+            "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
+        )
 
 
 def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:
@@ -136,13 +143,13 @@ def _check_metrics(metrics: list[str]) -> None:
         parse_metric(text)
 
 
-def _print_table(model: dict[str, float], oracle: dict[str, float]) -> None:
+def _print_table(model: dict[str, float], oracle: dict[str, float], *, head: str = "percent") -> None:
     """Print a row for each kind of metric and a column for each k, the oracle's rows below the model's."""
     from rich.console import Console
     from rich.table import Table
 
     ks = sorted({int(name.partition("@")[2]) for name in model})
-    table = Table("percent", *(f"@{k}" for k in ks))
+    table = Table(head, *(f"@{k}" for k in ks))
     for prefix, values in (("", model), ("oracle ", oracle)):
         for kind in dict.fromkeys(name.partition("@")[0] for name in values):
             cells = [values.get(f"{kind}@{k}") for k in ks]
