@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,10 +22,11 @@ from xmlcli import files
 from xmlcli.errors import ArtifactError
 from xmlcli.files import Array, Json
 from xmlcli.kinds import KINDS, FileSpec
-from xmlcli.workspace import REPLACED, TEMPORARY
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -82,7 +81,6 @@ class Writer:
         manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
         (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
         files.sync(self._folder / MANIFEST)
-        files.sync(self._folder)
 
     def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
         spec = KINDS[self._kind].get(name)
@@ -106,25 +104,10 @@ def writer(folder: Path, kind: str) -> Iterator[Writer]:
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}{TEMPORARY}")
-    replaced = folder.with_name(f".{folder.name}{REPLACED}")
-    for leftover in (temporary, replaced):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    temporary.mkdir()
-    try:
+    with files.atomic_folder(folder) as temporary:
         out = Writer(temporary, kind)
         yield out
         out.finish()
-        if folder.exists():
-            folder.rename(replaced)
-        os.replace(temporary, folder)
-        files.sync(folder.parent)
-    finally:
-        for leftover in (temporary, replaced):
-            if leftover.exists():
-                shutil.rmtree(leftover)
 
 
 @dataclass(frozen=True)
@@ -169,23 +152,11 @@ class Artifact:
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """Read named tensors onto the CPU."""
-        from safetensors import SafetensorError
-
-        try:
-            return files.load_tensors(self._path(name))
-        except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
+        return self._tensors(name, files.load_tensors)
 
     def numpy_tensors(self, name: str) -> dict[str, Array]:
         """Read named tensors as arrays, without torch."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            found: dict[str, Array] = load_file(self._path(name))
-        except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
-        return found
+        return self._tensors(name, files.load_arrays)
 
     def inference_bytes(self) -> int:
         """Bytes of the files that prediction needs."""
@@ -198,6 +169,14 @@ class Artifact:
             found = files.sha256_file(self.folder / name)
             if found != entry["sha256"]:
                 raise self._damaged(name, f"sha256 {found}", f"sha256 {entry['sha256']}")
+
+    def _tensors(self, name: str, load: Callable[[Path], T]) -> T:
+        from safetensors import SafetensorError
+
+        try:
+            return load(self._path(name))
+        except SafetensorError as error:
+            raise self._damaged(name, str(error)) from error
 
     def _path(self, name: str) -> Path:
         if name not in self.entries:

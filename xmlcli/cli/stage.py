@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from xmlcli.calls import Call
-from xmlcli.cli.display import Display
+from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
 
 
@@ -13,21 +11,36 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
 
-    display = Display(live=sys.stderr.isatty())
-    session = pipeline.Session(
-        workspace=opened.workspace,
-        config=opened.config,
-        device=options.device,
-        overrides=opened.overrides,
-        progress=display.progress,
-        on_skip=display.on_skip,
-        on_start=display.on_start,
-        on_done=display.on_done,
-    )
-    try:
+    with display() as shown:
+
+        def on_done(call: Call, seconds: float) -> None:
+            shown.on_done(call, seconds)
+            if call.stage == "prepare":
+                shown.note(_described(opened, call))
+
+        session = pipeline.Session(
+            workspace=opened.workspace,
+            config=opened.config,
+            device=options.device,
+            overrides=opened.overrides,
+            progress=shown.progress,
+            on_skip=shown.on_skip,
+            on_start=shown.on_start,
+            on_done=on_done,
+        )
         pipeline.run(session, calls, plan)
-    finally:
-        display.close()
+
+
+def _described(opened: Opened, prepare: Call) -> str:
+    """Say what was read: a wrong separator of labels, say, shows in their number."""
+    from xmlcli import artifacts
+
+    found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
+    about = found.json("prepared.json")
+    return (
+        f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, "
+        f"{about['features']:,} features, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
+    )
 
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:
