@@ -10,6 +10,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes import FAKES, stage
 
@@ -101,7 +102,9 @@ def test_train_makes_everything_and_shows_one_table(
     words = ("train", "--dataset", "demo", "--root", str(tmp_path), "--device", "cpu", *SMALL)
     assert main(monkeypatch, *words) == 0
     shown = capsys.readouterr()
-    assert [line.split()[1] for line in shown.err.splitlines()] == [
+    first, counts, *others = shown.err.splitlines()
+    assert counts.strip() == "6 training and 3 test documents, 5 features, 4 labels, 1.25 a document"
+    assert [line.split()[1] for line in (first, *others)] == [
         "prepare",
         "init-clf",
         "embed-labels-1",
@@ -131,6 +134,37 @@ def test_evaluate_speaks_of_the_last_trained_run(
     assert "33.25" in capsys.readouterr().out
     assert main(monkeypatch, "evaluate", "--metric", "foo@1", *place) == 2
     assert "foo@1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("measured", "shown", "code"),
+    [({"P@1": 12.25}, "percent, validation", 0), ({}, "nothing to measure", 2)],
+)
+def test_without_test_documents_figures_are_those_of_validation(
+    measured: dict[str, float],
+    shown: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def untested(job: Job) -> None:
+        with job.write() as out:
+            out.json("calibration.json", {})
+            out.array("test_top.npy", np.zeros((0, 3), np.int32))
+            out.json("metrics.json", {"validation": measured})
+            out.json("report.json", {})
+
+    fakes = FAKES | {"evaluate": stage(untested, "evaluate")}
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(pipeline, "Session", partial(pipeline.Session, registry=fakes.__getitem__))
+    words = ("--dataset", "demo", "--root", str(tmp_path), "--device", "cpu", *SMALL)
+    assert main(monkeypatch, "train", *words) == 0
+    assert "test" not in capsys.readouterr().out
+    assert main(monkeypatch, "evaluate", *words) == code
+    assert shown in "".join(capsys.readouterr())
+    assert main(monkeypatch, "evaluate", "--metric", "P@1", *words) == 2
+    assert "no test documents to measure" in capsys.readouterr().err
 
 
 def test_evaluate_measures_anew_what_is_not_current(
@@ -233,4 +267,4 @@ def test_interrupting_is_one_line_and_exit_code_130(
     monkeypatch.chdir(PROJECT)
     monkeypatch.setattr(pipeline, "Session", partial(pipeline.Session, registry=fakes.__getitem__))
     assert main(monkeypatch, "train", "--dataset", "demo", "--root", str(tmp_path), "--device", "cpu") == 130
-    assert capsys.readouterr().err.splitlines()[1:] == ["interrupted; the same command goes on from here"]
+    assert capsys.readouterr().err.splitlines()[2:] == ["interrupted; the same command goes on from here"]

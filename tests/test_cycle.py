@@ -189,7 +189,7 @@ def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: 
     [
         {"shortlist__size": 4, "shortlist__complete_pairs": 0},
         {"linear__enabled": False},
-        {"proxy__words": False, "shortlist__backend": "exact"},
+        {"proxy__words": False, "proxy__priors": [0.05], "shortlist__backend": "exact"},
         {"model__residual": False},
         {"clf__max_epochs": 0},
         {"proxy__epochs": 0, "shortlist__backend": "nmslib"},

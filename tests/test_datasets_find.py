@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from xmlcli.calls import RunId
 from xmlcli.datasets.find import data_folders, locate
 from xmlcli.datasets.layouts import LF_RAW, XMC_TEXT
 from xmlcli.datasets.load import read_dataset
@@ -55,6 +56,17 @@ def test_any_folder_is_a_path_and_its_layout_is_seen(tmp_path: Path) -> None:
     assert (found.name, found.layout, sorted(found.files)) == ("one", XMC_TEXT, ["test", "train"])
     found = locate(f"{raw_text(tmp_path / 'two')}/", [])
     assert (found.name, found.layout, sorted(found.files)) == ("two", LF_RAW, ["labels", "test", "train"])
+
+
+def test_a_table_in_the_current_folder_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Books.2024.csv").write_text("text,labels\na,x\n")
+    Path("eurlex").write_text("no table")
+    found = locate("Books.2024.csv", [])
+    assert (found.name, found.layout, found.path) == ("Books", "table", Path("Books.2024.csv"))
+    assert RunId("Books.2024.csv").name == "books"
+    with pytest.raises(DatasetError, match="EURLex-4K is known but not on this machine"):
+        locate("eurlex", [])
 
 
 def test_bag_of_words_dataset_is_read_whole(tmp_path: Path) -> None:

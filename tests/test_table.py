@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,13 +97,74 @@ def test_fields_of_any_length_are_read(tmp_path: Path) -> None:
     assert read(path).train.texts == ["word " * 100_000]
 
 
+LISTS = [(["a, b", "c d"], {"a, b", "c d"}), (["it's"], {"it's"}), ([], set()), ([7, " x "], {"7", "x"})]
+
+
+@pytest.mark.parametrize("spell", [json.dumps, repr])
+def test_a_cell_may_hold_a_list_as_json_or_python_write_it(tmp_path: Path, spell: Callable[[object], str]) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "labels"), *(("a", spell(names)) for names, _ in LISTS)])
+    assert labels(read(path)) == [expected for _, expected in LISTS]
+
+
+def test_a_label_in_brackets_that_is_no_list_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,labels\na,[sic]\nb,[1 2]\nc,[{}]\nd,[\n")
+    assert labels(read(path)) == [{"[sic]"}, {"[1 2]"}, {"[{}]"}, {"["}]
+
+
+def test_a_number_is_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a", "labels": 12}\n{"text": "a", "labels": [9, "12"]}\n')
+    assert labels(read(path)) == [{"12"}, {"9", "12"}]
+
+
+def test_a_line_that_names_the_delimiter_and_spaces_around_names_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('sep=;\r\ntext ; labels\r\n"a;b";x\r\nalone\r\n')
+    assert "line 4: expected 2 fields, as in line 2, found 1" in message(path)
+    path.write_text('"sep=;"\r\ntext ; labels\r\n"a;b";x\r\n')
+    assert read(path).train.texts == ["a;b"]
+
+
+def test_text_that_is_not_utf8_says_how_to_save_it(tmp_path: Path) -> None:
+    table = "text;labels\ncafé;x\nthé;x\n"
+    (tmp_path / "latin.csv").write_bytes(table.encode("latin-1"))
+    text = message(tmp_path / "latin.csv")
+    assert r"line 2: expected UTF-8 text, found 'caf\xe9'" in text
+    assert text.count("iconv -f WINDOWS-1252 -t UTF-8") == 1
+    (tmp_path / "wide.csv").write_bytes(table.encode("utf-16"))
+    assert "iconv -f UTF-16 -t UTF-8" in message(tmp_path / "wide.csv")
+    (tmp_path / "head.csv").write_bytes(b"text;labels;caf\xe9\na;x;y\n")
+    assert "iconv -f WINDOWS-1252" in message(tmp_path / "head.csv")
+    (tmp_path / "latin.jsonl").write_bytes('{"text": "café", "labels": "x"}\n'.encode("latin-1"))
+    assert "iconv -f WINDOWS-1252" in message(tmp_path / "latin.jsonl")
+
+
+def test_a_wanted_column_that_is_there_twice_and_a_table_without_documents_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,labels,text\na,x,b\n")
+    assert "several columns 'text'" in message(path)
+    path.write_text("text,note,labels,note\na,1,x,2\n")
+    assert labels(read(path)) == [{"x"}]
+    path.write_text("text,labels\n")
+    assert "no documents" in message(path)
+
+
+def test_fields_that_hold_the_delimiter_have_to_be_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text,labels\none, two,x\n")
+    assert "put a field that holds ',' or a line break in double quotes" in message(path)
+
+
 def test_missing_column_says_which_there_are(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("title,tags\na,b\n")
     for part in ("no column 'text' and no column 'labels'", "'title', 'tags'", "--text-column"):
         assert part in message(path)
     path.write_text("")
-    assert "no column 'text'" in message(path)
+    assert "found: an empty file" in message(path)
 
 
 def test_malformed_csv_lines_are_counted_and_ten_shown(tmp_path: Path) -> None:
@@ -130,6 +193,18 @@ def test_malformed_json_lines_are_named(tmp_path: Path) -> None:
         assert part in text
     assert "line 5: expected text under 'text', found only labels" in text
     assert "line 6: expected a text or a list of texts under 'labels'" in text
+
+
+@pytest.mark.parametrize(("here", "absent"), [("labels", "text"), ("text", "labels")])
+def test_a_column_that_no_json_object_has_is_told_once(tmp_path: Path, here: str, absent: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f'{{"{here}": "a", "tags": "x"}}\n' * 20)
+    text = message(path)
+    for part in (f"no column '{absent}'", f"columns '{here}', 'tags'", "--text-column"):
+        assert part in text
+    assert "problems" not in text
+    with pytest.raises(DatasetError, match=f"no column '{absent}'"):
+        read(path, most=3)
 
 
 def test_parquet_without_its_package_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,19 +109,43 @@ def test_scores_too_close_for_bins_are_ranked_right() -> None:
     assert indices.tolist() == [[99, 98, 97, 96, 95]] * 4
 
 
-def test_only_the_50_heaviest_words_of_a_long_document_count() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.permutation(np.linspace(0.01, 1, 80)).astype(np.float32)
-    words = sp.csr_matrix(rng.random((9, 80)).astype(np.float32))
-    given = problem(9, 4, 1) | {"words": words, "documents": np.zeros((2, 8), np.float32)}
-    heaviest = np.where(weights >= np.sort(weights)[-50], weights, 0)
-    both = sp.csr_matrix(np.stack([weights, heaviest]))
-    assert np.diff(both.indptr).tolist() == [80, 50]
-    indices, scores = search(9, share=0.1, **given | {"X": both})
+def test_the_most_frequent_words_of_a_long_document_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heaviest first; a word of more labels than are left of the budget is passed over, lighter ones still count."""
+    monkeypatch.setattr(word_index, "_POSTINGS", 10)
+    words = sp.csr_matrix(np.random.default_rng(0).random((9, 5)).astype(np.float32))
+    words[4:, 0] = words[1:, 2] = words[2:, 3] = words[8:, 4] = 0
+    words = words.tocsr()
+    words.eliminate_zeros()
+    assert words.getnnz(axis=0).tolist() == [4, 9, 1, 2, 8]
+    weights = np.array([[5, 1, 3, 2, 4], [5, 0, 3, 2, 0]], np.float32)  # 4, then 8 do not fit, 1, 2, 9 do not fit
+    given = problem(9, 4, 1) | {
+        "words": words,
+        "documents": np.zeros((2, 8), np.float32),
+        "searchable": np.ones(9, bool),
+    }
+    indices, scores = search(9, share=0.1, **given | {"X": sp.csr_matrix(weights)})
     assert indices[0].tolist() == indices[1].tolist()
     assert scores[0].tolist() == scores[1].tolist()
-    wanted = oracle(9, share=0.1, **given | {"X": both[[1, 1]]})
+    wanted = oracle(9, share=0.1, **given | {"X": sp.csr_matrix(weights[[1, 1]])})
     assert indices.tolist() == wanted[0].tolist()
+
+
+def test_the_heaviest_word_counts_however_many_labels_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = problem(40, 4, 1)
+    alone = sp.csr_matrix((given["X"].data, given["X"].indices, given["X"].indptr), shape=given["X"].shape)
+    for row in range(alone.shape[0]):
+        own = slice(alone.indptr[row], alone.indptr[row + 1])
+        alone.data[own] *= alone.data[own] == alone.data[own].max(initial=0)
+    monkeypatch.setattr(word_index, "_POSTINGS", 1)
+    found, wanted = search(9, share=0.1, **given), oracle(9, share=0.1, **given | {"X": alone})
+    assert found[0].tolist() == wanted[0].tolist()
+
+
+@pytest.mark.parametrize("num_labels", [799, 1600, 3201, 6401, 12_900])
+def test_groups_of_labels_lose_none(num_labels: int) -> None:
+    given = problem(num_labels, 12, 3)
+    found, wanted = search(25, share=0.1, **given), oracle(25, share=0.1, **given)
+    assert found[0].tolist() == wanted[0].tolist()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])

@@ -16,6 +16,7 @@ from xmlcli.calls import RunId
 from xmlcli.config import load_config
 from xmlcli.errors import UsageError
 from xmlcli.pipeline import Session
+from xmlcli.pipeline_files import shipped_default
 from xmlcli.plan import plan
 from xmlcli.predictor import Documents, Model
 from xmlcli.progress import Progress, silent
@@ -23,7 +24,6 @@ from xmlcli.trained import Trained
 from xmlcli.workspace import Workspace
 
 _NAME = "data"
-_PIPELINE = Path(__file__).resolve().parents[1] / "pipelines" / "default.yaml"
 
 
 def fit(
@@ -36,7 +36,8 @@ def fit(
 ) -> Model:
     """Train the default pipeline and return the model, as small as an exported one.
 
-    The stages run as in `xmlcli train`, in a temporary folder that is removed.
+    The stages run as in `xmlcli train`, in a temporary folder that is removed. The pipeline is the program's own,
+    whatever `pipelines/` the current folder may hold.
 
     Args:
         documents: N texts, or CSR (N, F) of features.
@@ -69,7 +70,7 @@ def fit(
             _write_matrices(folder, documents, named)
         else:
             _write_texts(folder, documents, named)
-        run, config = RunId(str(folder)), load_config(_PIPELINE, overrides)
+        run, config = RunId(str(folder)), load_config(shipped_default(), overrides)
         calls = plan(config, run)
         session = Session(Workspace(Path(root), run.name), config, device, overrides=overrides, progress=progress)
         pipeline.run(session, calls, calls)

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+<<<<<<< HEAD
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
+=======
+from collections.abc import Callable, Iterator, Mapping
+>>>>>>> main
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,11 +30,16 @@ from xmlcli import files, mapped, rowfiles
 from xmlcli.errors import ArtifactError
 from xmlcli.files import Array, Json
 from xmlcli.kinds import KINDS, FileSpec
+<<<<<<< HEAD
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.workspace import REPLACED, TEMPORARY
+=======
+>>>>>>> main
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -107,7 +116,6 @@ class Writer:
         manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
         (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
         files.sync(self._folder / MANIFEST)
-        files.sync(self._folder)
 
     def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
         spec = KINDS[self._kind].get(name)
@@ -133,6 +141,7 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
+<<<<<<< HEAD
     if not ranks.is_first:
         yield Writer(folder, kind, ranks)
         ranks.wait()
@@ -157,6 +166,12 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
         for leftover in (temporary, replaced):
             if leftover.exists():
                 shutil.rmtree(leftover)
+=======
+    with files.atomic_folder(folder) as temporary:
+        out = Writer(temporary, kind)
+        yield out
+        out.finish()
+>>>>>>> main
 
 
 @dataclass(frozen=True)
@@ -222,6 +237,7 @@ class Artifact:
         except ValueError as error:
             raise self._damaged(name, str(error)) from error
 
+<<<<<<< HEAD
     def tensors(self, name: str, prefix: str = "") -> dict[str, torch.Tensor]:
         """Read the tensors whose names begin with `prefix` onto the CPU."""
         from safetensors import SafetensorError
@@ -241,17 +257,15 @@ class Artifact:
             return mapped.load_tensor_rows(self._path(name), rows, is_split, framework)
         except SafetensorError as error:
             raise self._damaged(name, str(error)) from error
+=======
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        """Read named tensors onto the CPU."""
+        return self._tensors(name, files.load_tensors)
+>>>>>>> main
 
     def numpy_tensors(self, name: str) -> dict[str, Array]:
         """Read named tensors as arrays, without torch."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            found: dict[str, Array] = load_file(self._path(name))
-        except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
-        return found
+        return self._tensors(name, files.load_arrays)
 
     def inference_bytes(self) -> int:
         """Bytes of the files that prediction needs."""
@@ -264,6 +278,14 @@ class Artifact:
             found = files.sha256_file(self.folder / name)
             if found != entry["sha256"]:
                 raise self._damaged(name, f"sha256 {found}", f"sha256 {entry['sha256']}")
+
+    def _tensors(self, name: str, load: Callable[[Path], T]) -> T:
+        from safetensors import SafetensorError
+
+        try:
+            return load(self._path(name))
+        except SafetensorError as error:
+            raise self._damaged(name, str(error)) from error
 
     def _path(self, name: str) -> Path:
         if name not in self.entries:

@@ -30,9 +30,10 @@ class RunId:
     @property
     def dataset_name(self) -> str:
         """The dataset's name in small letters; of a path, its last folder's, or its file's without suffixes."""
-        if os.sep not in self.dataset and self.dataset not in (".", "..", "~"):
+        path = Path(self.dataset)
+        if os.sep not in self.dataset and self.dataset not in (".", "..", "~") and not path.is_file():
             return self.dataset.lower()
-        path = Path(self.dataset).expanduser().resolve()
+        path = path.expanduser().resolve()
         return (path.name.split(".")[0] or path.name if path.is_file() else path.name).lower()
 
     @property

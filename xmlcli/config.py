@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from xmlcli.errors import ConfigError
-from xmlcli.settings import NotEmpty, OneOf, OnlyWith, Range, build, without_effect
+from xmlcli.settings import NotEmpty, OneOf, OnlyWith, Range, build
 
 Count = Annotated[int, Range(1)]
 Share = Annotated[float, Range(0.0, 1.0)]
@@ -94,7 +94,8 @@ class ProxyConfig:
     """Also embed labels in the space of words, as centroids of tf-idf rows."""
     priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
     """Bonus of a label with n documents: prior * ln(1 + n), added to its cosine. Of several the one whose shortlists
-    have the largest recall on validation is taken, the first where there are no words or no validation documents."""
+    have the largest recall on validation is taken, the first where there are no validation documents. Several need
+    words."""
 
 
 @dataclass(frozen=True)
@@ -216,29 +217,6 @@ class Config:
         return {name: self.section_dict(name) for name in names}
 
 
-def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
-    """Turn `section.key=value` texts into {"section.key": value}, values read as YAML.
-
-    Raises ConfigError that lists every text of another form.
-    """
-    import yaml
-
-    overrides: dict[str, Any] = {}
-    problems: list[str] = []
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            problems.append(f"{text!r}: expected section.key=value")
-            continue
-        try:
-            overrides[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            problems.append(f"{text!r}: the value is not YAML")
-    if problems:
-        raise ConfigError("overrides cannot be used", where="--set", found="; ".join(problems))
-    return overrides
-
-
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a pipeline file, with overrides {"section.key": value} in place of its values.
 
@@ -261,10 +239,21 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     if isinstance(raw, dict):
         problems += _override(raw, overrides or {})
     config = build(Config, raw, problems)
+    problems += [] if config is None else _contradictions(config)
     if problems or config is None:
         where = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
         raise ConfigError("a pipeline cannot be used", where=where, found="; ".join(problems))
     return config
+
+
+def _contradictions(config: Config) -> list[str]:
+    """Return what is wrong with values that are right one by one."""
+    problems = []
+    if not config.proxy.words and config.shortlist.backend == "words":
+        problems.append("shortlist.backend: 'words' needs proxy.words: true; exact and nmslib do without")
+    if not config.proxy.words and len(config.proxy.priors) > 1:
+        problems.append("proxy.priors: one is chosen of several only with proxy.words: true; name one, such as [0.0]")
+    return problems
 
 
 def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
@@ -280,14 +269,3 @@ def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
             sections = [f.name for f in fields(Config) if str(f.type).endswith("Config")]
             problems.append(f"{key}: no section {section!r} (known: {', '.join(sections)})")
     return problems
-
-
-def unused_overrides(config: Config, overrides: Mapping[str, Any]) -> list[str]:
-    """Say of each override that has no effect beside the other settings why it has none."""
-    found = []
-    for key in overrides:
-        section, dot, name = key.partition(".")
-        reason = without_effect(getattr(config, section), name) if dot else None
-        if reason:
-            found.append(f"{key} has no effect: {reason}")
-    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,6 @@ from xmlcli.card import write_card
 from xmlcli.compact import CompactDense, CompactRows
 from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.parts import Parts
-from xmlcli.workspace import REPLACED, TEMPORARY
 
 KIND, FORMAT = "xmlcli-model", 1
 MANIFEST, CARD = "manifest.json", "README.md"
@@ -42,20 +40,8 @@ def write(folder: Path, parts: Parts) -> None:
         ArtifactError: something else lies there.
     """
     check_target(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY}")
-    replaced = folder.with_name(f".{folder.name}.{os.getpid()}{REPLACED}")
-    try:
-        temporary.mkdir()
+    with files.atomic_folder(folder, f".{os.getpid()}") as temporary:
         _write_files(temporary, parts)
-        files.sync(temporary)
-        if folder.exists():
-            folder.rename(replaced)
-        os.replace(temporary, folder)
-        files.sync(folder.parent)
-    finally:
-        for leftover in (temporary, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def check_target(folder: Path) -> None:

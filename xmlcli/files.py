@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+
+from xmlcli.workspace import REPLACED, TEMPORARY
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +86,14 @@ def load_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
         return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Read named tensors as arrays, without torch."""
+    from safetensors.numpy import load_file
+
+    found: dict[str, Array] = load_file(path)
+    return found
+
+
 def tensor_shapes(path: Path) -> dict[str, str]:
     """Return name → "dtype shape" of a safetensors file, read from its header alone."""
     with path.open("rb") as handle:
@@ -118,6 +129,34 @@ def atomic_file(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path, owner: str = "") -> Iterator[Path]:
+    """Yield a new folder beside `folder`; when the block ends well it takes its place, an older one is removed.
+
+    Whatever ends the block early, kill -9 included, leaves the old folder or none, and perhaps hidden ones that end in
+    `TEMPORARY` or `REPLACED`, which the next call of the same `owner` removes. Processes that no lock keeps apart need
+    an owner each.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    leftovers = [folder.with_name(f".{folder.name}{owner}{end}") for end in (TEMPORARY, REPLACED)]
+    temporary, replaced = leftovers
+    for leftover in leftovers:
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    temporary.mkdir()
+    try:
+        yield temporary
+        sync(temporary)
+        if folder.exists():
+            folder.rename(replaced)
+        temporary.replace(folder)
+        sync(folder.parent)
+    finally:
+        for leftover in leftovers:
+            if leftover.exists():
+                shutil.rmtree(leftover)
 
 
 def write_json(path: Path, value: Json) -> None:

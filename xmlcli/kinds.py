@@ -20,8 +20,8 @@ class FileSpec:
     """One file of an artifact.
 
     The suffix says the form: `.npy` an array, `.npz` a CSR matrix, `.json` an object or list, `.safetensors` named
-    tensors; `dtype` and `shape` are given for the first two. `inference` marks what prediction needs: the model's
-    size is the sum of those files.
+    tensors; `dtype` and `shape` are given for the first two. `inference` marks what ranking the labels of a row of
+    features needs: the model's size is the sum of those files.
     """
 
     dtype: str | None = None
@@ -40,7 +40,7 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
         "Y_test.npz": FileSpec("float32", ("N_test", "L")),
         "validation_rows.npy": FileSpec("int64", ("N_validation",)),
         "inverse_propensity.npy": FileSpec("float32", ("L",)),
-        "label_text_X.npz": FileSpec("float32", ("L", "F"), optional=True),
+        "label_text_X.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "test_filter.npy": FileSpec("int32", ("P", 2), optional=True),
         "features.json": FileSpec(optional=True),
         "labels.json": FileSpec(optional=True),

@@ -56,7 +56,7 @@ def make_index(
     Of several ranks each gives the labels it owns.
     """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
-    own = _own_index(labels, searchable, config, device, config.vectors if ranks.size == 1 else 0.0)
+    own = _own_index(labels, searchable, config, device, ranks)
     return merged(own, labels.Z, searchable, config.vectors if config.backend == "words" else 0.0, ranks)
 
 
@@ -68,9 +68,9 @@ def merged(own: Index, Z: Floats, searchable: npt.NDArray[np.bool_], share: floa
 
 
 def _own_index(
-    labels: LabelVectors, searchable: npt.NDArray[np.bool_], config: ShortlistConfig, device: str, share: float
+    labels: LabelVectors, searchable: npt.NDArray[np.bool_], config: ShortlistConfig, device: str, ranks: Ranks
 ) -> Index:
-    """Index one rank's labels; `share` is what the dense embeddings count for beside the words."""
+    """Index one rank's labels; of several ranks by the words alone, the dense embeddings decide on what all propose."""
     if config.backend == "words":
         if labels.words is None:
             raise ConfigError(
@@ -78,7 +78,8 @@ def _own_index(
                 where="shortlist.backend: words",
                 remedy="set proxy.words=true, or shortlist.backend to exact or nmslib",
             )
-        return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share)
+        share = config.vectors if ranks.size == 1 else 0.0
+        return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share, ranks=ranks)
     from xmlcli.dense_index import ExactIndex, HnswIndex
 
     if config.backend == "exact":
@@ -100,7 +101,7 @@ def choose_prior(
     searchable, best = frequencies > 0, (-1.0, priors[0])
     for prior in priors if len(priors) > 1 and ranks.total(Y.nnz) else ():
         bonus = (prior * np.log1p(frequencies)).astype(np.float32)
-        own = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0)
+        own = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0, ranks=ranks)
         index = merged(own, nothing, searchable, 0.0, ranks)
         found, _ = index.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
         best = max(best, (recall(found, Y, ranks), prior), key=lambda pair: pair[0])

@@ -54,7 +54,7 @@ def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str
     """Return test metrics of an evaluation in percent, all it holds where none is `wanted`.
 
     A metric the evaluation does not hold is computed from its stored ranking. Raises UsageError for an unknown
-    metric or a k beyond that ranking.
+    metric, a k beyond that ranking, or any metric where there are no test documents.
     """
     held = _metrics(workspace, call)
     stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
@@ -64,6 +64,12 @@ def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str
 
     asked = [parse_metric(text) for text in wanted]
     missing = [metric for metric in asked if str(metric) not in stored]
+    if missing and not stored:
+        raise UsageError(
+            "there are no test documents to measure",
+            found="figures on validation documents, which xmlcli evaluate shows without --metric",
+            remedy="add a test file to the dataset, train again",
+        )
     if missing:
         from xmlcli.metrics import evaluate_top_k
 
@@ -91,7 +97,7 @@ def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Seque
     records = {c.name: _provenance(workspace, c) for c in [*before, call]}
     training: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
-    parts = [_read(workspace, call, kind) for kind in ("clf", "labels", "evaluation")]
+    parts = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
     result = {
         "dataset": call.run.dataset_name,
         "cycle": call.cycle,
@@ -118,6 +124,11 @@ def summaries(workspace: Workspace, plan: Sequence[Call]) -> list[CycleSummary]:
         test = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
         rows.append(CycleSummary(call.cycle, recall, metrics.get("validation", {}), test))
     return rows
+
+
+def validation(workspace: Workspace, call: Call) -> dict[str, float]:
+    """Return the metrics of an evaluation on validation documents; empty where there were none."""
+    return dict(_metrics(workspace, call).get("validation", {}))
 
 
 def oracle(workspace: Workspace, call: Call) -> dict[str, float]:

@@ -55,7 +55,7 @@ class Trained:
 
     def artifacts(self) -> list[Artifact]:
         """Return the artifacts that prediction needs files of."""
-        return [self._job.read("clf"), self._job.read("labels"), self._evaluation]
+        return [self._prepared, self._job.read("clf"), self._job.read("labels"), self._evaluation]
 
     def _engine(self) -> Engine:
         combination = Combination(**self._evaluation.json("calibration.json"))

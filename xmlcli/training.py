@@ -177,7 +177,8 @@ def train_step(
     grad = batch_gradients(h.detach(), model, step.targets, pool)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-    h.backward(ranks.sum(grad.documents))  # type: ignore[no-untyped-call]
+    by_documents = ranks.sum(grad.documents)
+    (h * by_documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
     model.weight_optimiser.step(labels, grad.weight, learning_rate)
     model.bias_optimiser.step(labels, grad.bias[:, None], learning_rate)
     if model.residual_optimiser is not None:

@@ -21,10 +21,8 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-_HEAVIEST_WORDS = 50  # of a long document; the others are frequent words, which cost most and tell least
+_POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
-_BINS = 1024
-_FLAT = np.float32(1e-30)  # scores closer than this share one bin: the inverse of its width would overflow
 _SMALLEST = 0.03
 
 
@@ -61,17 +59,20 @@ class WordIndex:
     """Inverted file of label centroids; exact in its space, the same whatever the number of threads."""
 
     def __init__(
-        self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float
-    ) -> None:
+        self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         """Keep what is searchable.
 
         words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
-        share: what the cosine with Z counts for.
+        share: what the cosine with Z counts for. Of several ranks each gives its labels; which words of a document
+        count, the labels of all decide.
         """
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
         everything = len(self._ids) == words.shape[0]
         self._words = (words if everything else words[self._ids]).tocsc()
+        self._lengths = ranks.sum(np.diff(self._words.indptr).astype(np.int64))
         self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share = np.float32(share)
@@ -93,8 +94,8 @@ class WordIndex:
 
             def kernel(first: int, last: int) -> None:
                 _search(
-                    rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._bonus, documents_, self._Z,  # noqa: B023
-                    self._share, num_proposed, first, last, local, scores[block],  # noqa: B023
+                    rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._lengths, self._bonus,  # noqa: B023
+                    documents_, self._Z, self._share, _POSTINGS, num_proposed, first, last, local, scores[block],  # noqa: B023
                 )  # fmt: skip
 
             over_rows(block.stop - start, kernel)
@@ -105,39 +106,148 @@ class WordIndex:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, bonus, documents, Z, share, num_proposed, first, last,
-    indices, scores,
+    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, share, budget, num_proposed,
+    first, last, indices, scores,
 ):  # fmt: skip
-    """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label."""
+    """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
+
+    Labels lie in groups; a document costs time for the groups that its words touch, not for all labels.
+    """
     num_labels, k = len(bonus), indices.shape[1]
-    total = np.empty(num_labels, np.float32)
-    counts = np.empty((4, _BINS), np.int64)
+    shift = _group_shift(num_labels, num_proposed)
+    num_groups = ((num_labels - 1) >> shift) + 1
+    total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
+    untouched_best = np.empty(num_groups, np.float32)
+    _refresh(total, touched, shift, untouched_best)
+    best = untouched_best.copy()
+    touched[:] = False
     kept = np.empty(num_labels, np.int32)
     values = np.empty(num_labels, np.float32)
     keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
-        total[:] = bonus
-        least = _least(x_values[x_offsets[i] : x_offsets[i + 1]])
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            value = x_values[p]
-            if value >= least:
-                of_word = slice(w_offsets[x_columns[p]], w_offsets[x_columns[p] + 1])
-                rows, weights = w_rows[of_word], w_values[of_word]
-                for q in range(len(rows)):
-                    total[rows[q]] += value * weights[q]
-        count = _collect(total, num_proposed, counts, kept, values)
-        _sort(kept, values, count, keys)
+        at, end = x_offsets[i], x_offsets[i + 1]
+        _add_postings(
+            x_columns[at:end], x_values[at:end], w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
+        )
+        _refresh(total, touched, shift, best)
+        count = _collect(total, best, shift, num_proposed, kept, values)
         if share > 0:
-            for j in range(num_proposed):
+            count = _cut(kept, values, count, num_proposed)
+            for j in range(count):
                 label = kept[j]
                 cosine = np.float32(0)
                 for d in range(Z.shape[1]):
                     cosine += documents[i, d] * Z[label, d]
                 values[j] = total[label] + share * cosine
-            _sort(kept, values, num_proposed, keys)
+        _sort(kept, values, count, keys)
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]
+        _restore(bonus, untouched_best, touched, shift, total, best)
+
+
+@njit(cache=True, nogil=True)
+def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return s for groups of 2^s labels: more than twice as many groups as labels are wanted, where there are."""
+    shift = 0
+    while shift < 6 and (num_labels >> (shift + 1)) > 2 * wanted:
+        shift += 1
+    return shift
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
+    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
+):
+    """Add the products of a document's words to `total` and mark the groups touched, all of them where it touches many.
+
+    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is left out, the first
+    excepted.
+    """
+    left, num_postings = budget, 0
+    for column in columns:
+        num_postings += w_offsets[column + 1] - w_offsets[column]
+    everywhere = num_postings >= len(total)
+    if everywhere:
+        touched[:] = True
+    for j in np.argsort(-weights, kind="mergesort"):
+        at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
+        if lengths[columns[j]] > left and left < budget:
+            continue
+        left -= lengths[columns[j]]
+        weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
+        for q in range(len(rows)):
+            total[rows[q]] += weight * values[q]
+        for q in range(0 if everywhere else len(rows)):
+            touched[rows[q] >> shift] = True
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the largest score of each touched group."""
+    if shift == 0:
+        best[:] = total
+        return
+    for group in range(len(touched)):
+        if touched[group]:
+            own = total[group << shift : (group + 1) << shift]
+            largest = own[0]
+            for value in own:
+                largest = max(largest, value)
+            best[group] = largest
+
+
+@njit(cache=True, nogil=True)
+def _restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Make everything as it was before the document."""
+    for group in range(len(touched)):
+        if touched[group]:
+            for label in range(group << shift, min((group + 1) << shift, len(total))):
+                total[label] = bonus[label]
+            best[group] = untouched_best[group]
+            touched[group] = False
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Put at least `wanted` labels, all of the largest scores among them, into `kept`, `values`; return how many.
+
+    As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed; of the labels that
+    just reach it the lowest `wanted`. Labels come in ascending order.
+    """
+    if wanted >= len(best):
+        for label in range(len(total)):
+            kept[label], values[label] = label, total[label]
+        return len(total)
+    least = np.partition(best, len(best) - wanted)[len(best) - wanted]
+    count, equal = 0, 0
+    for group in range(len(best)):
+        if best[group] >= least:
+            for label in range(group << shift, min((group + 1) << shift, len(total))):
+                value = total[label]
+                if value > least or (value == least and equal < wanted):
+                    kept[count], values[count] = label, value
+                    count += 1
+                    equal += value == least
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
+    if count <= wanted:
+        return count
+    least = np.partition(values[:count], count - wanted)[count - wanted]
+    larger = 0
+    for j in range(count):
+        larger += values[j] > least
+    end, equal = 0, wanted - larger
+    for j in range(count):
+        if values[j] > least or (values[j] == least and equal > 0):
+            equal -= values[j] == least
+            kept[end], values[end] = kept[j], values[j]
+            end += 1
+    return end
 
 
 @njit(cache=True, nogil=True)
@@ -155,46 +265,3 @@ def _sort(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragm
         labels[j] = np.int32(keys[j] & 0x7FFFFFFF)
         ordered = -((keys[j] - np.int64(labels[j])) >> 32)
         bits[j] = np.int32(ordered if ordered >= 0 else np.int64(-2147483648) - ordered)
-
-
-@njit(cache=True, nogil=True)
-def _least(values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the weight from which on a document's words count."""
-    if len(values) <= _HEAVIEST_WORDS:
-        return np.float32(0)
-    return np.partition(values, len(values) - _HEAVIEST_WORDS)[len(values) - _HEAVIEST_WORDS]
-
-
-@njit(cache=True, nogil=True)
-def _collect(total, wanted, counts, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Put into `kept`, `values` at least `wanted` labels, all of the largest scores among them; return how many.
-
-    A histogram of the scores shows where to cut; one bin more than needed comes in whole. It is counted in four, by
-    turns: most labels fall into one bin, and each addition would wait for the one before. Labels come in ascending
-    order.
-    """
-    low, high = _bounds(total)
-    num_bins = counts.shape[1]
-    scale = np.float32(num_bins - 1) / (high - low) if high - low > _FLAT else np.float32(0)
-    counts[:] = 0
-    for label in range(len(total)):
-        counts[label & 3, int((total[label] - low) * scale)] += 1
-    cut, missing = num_bins - 1, wanted - counts[:, num_bins - 1].sum()
-    while missing > 0:
-        cut -= 1
-        missing -= counts[:, cut].sum()
-    count, least = 0, np.float32(cut)
-    for label in range(len(total)):
-        if (total[label] - low) * scale >= least:
-            kept[count], values[count] = label, total[label]
-            count += 1
-    return count
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _bounds(values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the smallest and the largest value."""
-    low, high = values[0], values[0]
-    for i in range(len(values)):
-        low, high = min(low, values[i]), max(high, values[i])
-    return low, high

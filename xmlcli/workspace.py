@@ -25,8 +25,8 @@ from pathlib import Path
 from xmlcli.errors import LockedError, UsageError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-TEMPORARY = ".tmp"
-REPLACED = ".old"
+TEMPORARY, REPLACED = ".tmp", ".old"
+"""How the names of hidden folders end that a kill may leave behind."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def check_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"{what} {name!r} cannot be used as a name",
-            expected="small letters, digits, '.', '_' and '-', the first a letter or digit",
+            expected="small letters a to z, digits, '.', '_' and '-', the first a letter or digit",
+            remedy="rename the file or folder",
         )
     return name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +32,7 @@ def convert_cli(
 
 def convert(source: str, target: Path, layout: str, root: Path, columns: TableColumns) -> None:
     """Read a dataset whole, write it, and say what was written."""
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets.convert import check_target, write_dataset
     from xmlcli.datasets.find import locate
     from xmlcli.datasets.load import read_dataset
@@ -46,12 +45,9 @@ def convert(source: str, target: Path, layout: str, root: Path, columns: TableCo
     started = time.monotonic()
     is_file = Path(source).is_file()
     folder = locate(str(Path(source).resolve()) if is_file else source, search_folders(root))
-    display = Display(live=sys.stderr.isatty())
-    try:
-        dataset = read_dataset(folder, columns=columns, progress=display.progress)
-        written = write_dataset(dataset, target, layout, progress=display.progress)
-    finally:
-        display.close()
+    with display() as shown:
+        dataset = read_dataset(folder, columns=columns, progress=shown.progress)
+        written = write_dataset(dataset, target, layout, progress=shown.progress)
     rows = dataset.train.Y.shape[0], dataset.test.Y.shape[0] if dataset.test else 0
     typer.echo(
         f"{folder.name} ({folder.layout}): {rows[0]:,} training and {rows[1]:,} test documents, "

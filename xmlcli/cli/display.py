@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -55,6 +58,10 @@ class Display:
         self.close()
         self._line(call, f"{seconds:.1f} s ({self._reason})", "green")
 
+    def note(self, text: str) -> None:
+        """Say more of the call that has finished, under its line."""
+        typer.secho(f"{'' if self._live else ' ' * 9}{'':<16} {text}", err=True)
+
     def close(self) -> None:
         """Take the bar off the screen."""
         if self._bars is not None:
@@ -64,6 +71,16 @@ class Display:
     def _line(self, call: Call, text: str, color: str) -> None:
         stamp = "" if self._live else time.strftime("%H:%M:%S ")
         typer.secho(f"{stamp}{call.name:<16} {text}", err=True, fg=color)
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Yield a `Display`, live where stderr is a terminal, whose bar is off the screen when the block ends."""
+    shown = Display(live=sys.stderr.isatty())
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
 def _bars() -> Progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +34,8 @@ def evaluate_cli(
 ) -> None:
     """Measure a trained model on the test documents, or the predictions of another system.
 
-    Without --dataset it is the model trained last; what was measured before is not computed again.
+    Without --dataset it is the model trained last; what was measured before is not computed again. Without test
+    documents the table is that of the validation documents, and says so.
 
     \b
     Example: xmlcli evaluate --metric psp@5
@@ -75,13 +75,19 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     elif metrics:
         for name, value in results.measure(opened.workspace, call, metrics).items():
             typer.echo(f"{name} {value:.2f}")
+    elif test := results.measure(opened.workspace, call, []):
+        _print_table(test, results.oracle(opened.workspace, call))
+    elif validation := results.validation(opened.workspace, call):
+        _print_table(validation, {}, head="percent, validation")
     else:
-        _print_table(results.measure(opened.workspace, call, []), results.oracle(opened.workspace, call))
+        raise UsageError(
+            "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
+        )
 
 
 def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:
     """Print metrics of another system's predictions; nothing is written."""
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets.find import locate
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
@@ -98,12 +104,9 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
     )
     folder = locate(truth, search_folders(options.root))
     warn_of_columns(folder, [f"--{name.replace('_', '-')}" for name in TABLE_OPTIONS if getattr(options, name)])
-    display = Display(live=sys.stderr.isatty())
-    try:
-        dataset = read_dataset(folder, columns=columns, progress=display.progress)
-        values = measure_predictions(predictions, dataset, metrics, progress=display.progress)
-    finally:
-        display.close()
+    with display() as shown:
+        dataset = read_dataset(folder, columns=columns, progress=shown.progress)
+        values = measure_predictions(predictions, dataset, metrics, progress=shown.progress)
     if as_json:
         typer.echo(json.dumps({"dataset": folder.name, "metrics": values}))
     elif wanted:
@@ -140,13 +143,13 @@ def _check_metrics(metrics: list[str]) -> None:
         parse_metric(text)
 
 
-def _print_table(model: dict[str, float], oracle: dict[str, float]) -> None:
+def _print_table(model: dict[str, float], oracle: dict[str, float], *, head: str = "percent") -> None:
     """Print a row for each kind of metric and a column for each k, the oracle's rows below the model's."""
     from rich.console import Console
     from rich.table import Table
 
     ks = sorted({int(name.partition("@")[2]) for name in model})
-    table = Table("percent", *(f"@{k}" for k in ks))
+    table = Table(head, *(f"@{k}" for k in ks))
     for prefix, values in (("", model), ("oracle ", oracle)):
         for kind in dict.fromkeys(name.partition("@")[0] for name in values):
             cells = [values.get(f"{kind}@{k}") for k in ks]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +46,7 @@ def fetch(name: str, addresses: list[str] | None, root: Path) -> None:
 
 def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFolder:
     """Fetch a collection that is known, saying what is downloaded and showing how it goes."""
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets.fetch import fetch as fetch_known
     from xmlcli.datasets.registry import find_known
 
@@ -56,11 +55,8 @@ def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFo
     sources = addresses if addresses is not None else list(known.addresses)
     if sources:
         typer.secho(f"fetching {known.name} ({known.size() or 'size not published'}) from {sources[0]}", err=True)
-    display = Display(live=sys.stderr.isatty())
-    try:
-        folder = fetch_known(known, data, addresses=addresses, progress=display.progress)
-    finally:
-        display.close()
+    with display() as shown:
+        folder = fetch_known(known, data, addresses=addresses, progress=shown.progress)
     checked = f"with the published {known.size()}" if known.counted() else "its counts are not published"
     typer.secho(f"{folder.path}: {folder.layout}, {checked}", err=True, fg="green")
     return folder

@@ -11,8 +11,10 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from xmlcli.calls import RunId
-from xmlcli.config import Config, load_config, parse_overrides, unused_overrides
+from xmlcli.config import Config, load_config
 from xmlcli.errors import UsageError
+from xmlcli.overrides import parse_overrides, unused_overrides
+from xmlcli.pipeline_files import find_pipeline
 from xmlcli.workspace import Workspace, check_name
 
 _PREPARE_OPTIONS = ("max_documents", "text_column", "labels_column", "label_separator")
@@ -88,22 +90,11 @@ def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened
     overrides = {**(recorded or {}), **parse_overrides(options.set_ or [])}
     short = {"seed": options.seed} | {f"prepare.{name}": getattr(options, name) for name in _PREPARE_OPTIONS}
     overrides |= {key: value for key, value in short.items() if value is not None}
-    path = pipeline_path(run)
+    path = find_pipeline(run)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):
         typer.secho(f"warning: {warning}", err=True, fg="yellow")
     return Opened(run, Workspace(options.root, run.name), config, path, overrides)
-
-
-def pipeline_path(run: RunId) -> Path:
-    """Return the pipeline file of a run: its profile's, else the dataset's own, else the default one."""
-    folder = Path("pipelines")
-    if not folder.is_dir():
-        folder = Path(__file__).resolve().parents[2] / "pipelines"
-    if run.profile:
-        return folder / f"{run.profile}.yaml"
-    own = folder / f"{run.dataset_name}.yaml"
-    return own if own.exists() else folder / "default.yaml"
 
 
 def for_run(options: Options, run: RunId) -> Options:

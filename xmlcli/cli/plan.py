@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from xmlcli.calls import RunId
-from xmlcli.cli.options import Options, for_run, open_run, pipeline_path, with_options
+from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.config import load_config
 from xmlcli.errors import UsageError
+from xmlcli.pipeline_files import find_pipeline
 from xmlcli.workspace import check_name
 
 TABLE = Path("params.yaml")
@@ -90,9 +91,12 @@ def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
 
     described = []
     for run in runs:
-        path = pipeline_path(run)
+        path = find_pipeline(run)
         if path.is_absolute():
-            raise UsageError("there is no folder pipelines/ here", remedy="go to the project's folder")
+            raise UsageError(
+                f"pipelines/ here has no {path.name}, and DVC reads no other folder",
+                remedy="go to the project's folder",
+            )
         described.append((run, load_config(path), path.as_posix()))
     return dvctable.table(described)
 

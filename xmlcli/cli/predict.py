@@ -92,7 +92,7 @@ def predict_all(
     options: Options, folder: Path | None, source: str, output: str, form: str, k: int, threshold: float
 ) -> None:
     """Answer all documents of a source."""
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets.answers import make_answers
     from xmlcli.datasets.documents import read_documents
     from xmlcli.datasets.raw import TableColumns
@@ -101,19 +101,16 @@ def predict_all(
     model = open_model(options, folder)
     answers = make_answers(form, model.label_names, threshold)
     columns = TableColumns(text=options.text_column or TableColumns().text)
-    display = Display(live=sys.stderr.isatty())
     count = 0
     try:
-        with _opened(output, form) as descriptor, _whole_lines() as write:
-            for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=display.progress):
+        with display() as shown, _opened(output, form) as descriptor, _whole_lines() as write:
+            for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=shown.progress):
                 labels, scores = model.rank(block, k)
                 count += len(labels)
                 write(descriptor, answers.block(labels, scores))
     except KeyboardInterrupt:
         typer.secho(f"interrupted after {count:,} documents", err=True, fg="red")
         sys.exit(EXIT_INTERRUPTED)
-    finally:
-        display.close()
     _write_matrix(answers, output)
     if output != _STREAM:
         seconds = time.monotonic() - started

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import sys
 from contextlib import AbstractContextManager
 
 import typer
 
+=======
+>>>>>>> main
 from xmlcli.calls import Call
-from xmlcli.cli.display import Display
+from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
 from xmlcli.launch import joined
-from xmlcli.ranks import Ranks
+from xmlcli.ranks import ALONE, Ranks
 
 
 def started(options: Options) -> AbstractContextManager[Ranks]:
@@ -23,10 +26,11 @@ def started(options: Options) -> AbstractContextManager[Ranks]:
     return joined(options.device, tell=tell)
 
 
-def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks) -> None:
+def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks = ALONE) -> None:
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
 
+<<<<<<< HEAD
     display = Display(live=sys.stderr.isatty())
     session = pipeline.Session(
         workspace=opened.workspace,
@@ -40,9 +44,38 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
         on_done=display.on_done,
     )
     try:
+=======
+    with display() as shown:
+
+        def on_done(call: Call, seconds: float) -> None:
+            shown.on_done(call, seconds)
+            if call.stage == "prepare":
+                shown.note(_described(opened, call))
+
+        session = pipeline.Session(
+            workspace=opened.workspace,
+            config=opened.config,
+            device=options.device,
+            overrides=opened.overrides,
+            progress=shown.progress,
+            on_skip=shown.on_skip,
+            on_start=shown.on_start,
+            on_done=on_done,
+        )
+>>>>>>> main
         pipeline.run(session, calls, plan)
-    finally:
-        display.close()
+
+
+def _described(opened: Opened, prepare: Call) -> str:
+    """Say what was read: a wrong separator of labels, say, shows in their number."""
+    from xmlcli import artifacts
+
+    found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
+    about = found.json("prepared.json")
+    return (
+        f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, "
+        f"{about['features']:,} features, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
+    )
 
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:

@@ -49,7 +49,8 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     for row in rows:
         table.add_row(f"cycle {row.cycle}, validation", _percent(row.shortlist_recall), *_cells(row.validation, shown))
     table.add_section()
-    table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
+    if rows[-1].test:
+        table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
     best = oracle(opened.workspace, calls[-1])
     if best:
         table.add_row("oracle, test", "", *_cells(best, shown))

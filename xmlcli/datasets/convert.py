@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import orjson
 import scipy.sparse as sp
 
+from xmlcli import files
 from xmlcli.datasets.raw import RawDataset, RawSplit
 from xmlcli.errors import UsageError
 from xmlcli.progress import Progress, silent
@@ -42,7 +42,7 @@ def write_dataset(dataset: RawDataset, target: Path, layout: str, *, progress: P
     """
     check_target(target, layout)
     write = _write_pecos if layout == PECOS else _write_lf
-    with _new_folder(target) as folder:
+    with files.atomic_folder(target, f".{os.getpid()}") as folder:
         for split, name in ((dataset.train, "trn"), (dataset.test, "tst")):
             if split is not None:
                 write(folder, name, split, progress)
@@ -59,19 +59,6 @@ def check_target(target: Path, layout: str) -> None:
         raise UsageError(f"no layout {layout!r} to write", expected=f"{LF} or {PECOS}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} is in the way", expected="a folder that does not exist yet, or an empty one")
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A hidden sibling that becomes the target when the block ends well and vanishes when it does not."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    folder.mkdir()
-    try:
-        yield folder
-        folder.replace(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_lf(folder: Path, name: str, split: RawSplit, progress: Progress) -> None:

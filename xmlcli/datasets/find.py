@@ -2,8 +2,8 @@
 
 A NAME is looked for in the data folders, `data/` of the root first, then those of the environment variable
 XMLCLI_DATA (separated as in PATH); each holds one folder a dataset. Case and punctuation do not matter, and a
-published collection goes by its short names too. A PATH, anything with a separator in it, is taken as it is:
-a folder, or a table.
+published collection goes by its short names too. A PATH, anything with a separator in it or a table in the current
+folder, is taken as it is: a folder, or a table.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def locate(dataset: str, folders: Sequence[Path]) -> DatasetFolder:
     """
     if dataset.lower() == DEMO:
         return DatasetFolder(DEMO, None, DEMO)
-    if _is_path(dataset):
+    if _is_path(dataset) or layouts.is_table(Path(dataset)):
         path = Path(dataset).expanduser()
         if path.is_dir():
             return open_folder(path)
@@ -127,6 +127,7 @@ def _open_file(path: Path) -> DatasetFolder:
             f"no dataset at {path}",
             expected=f"a folder, or a file that ends in {' or '.join(layouts.TABLE_SUFFIXES)}",
             found="a file",
+            remedy="save a table as CSV in UTF-8, or as JSONL",
         )
     return _made(file_name(path), path, layouts.TABLE, {"train": path})
 

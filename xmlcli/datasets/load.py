@@ -47,6 +47,8 @@ def read_dataset(
         DatasetError: a file is malformed, or files contradict each other.
     """
     parts = _Reader(folder, columns or TableColumns(), max_documents, progress).read()
+    if not parts.train.Y.shape[0]:
+        raise DatasetError(f"{folder.files['train']}: no documents", expected="at least one to train on")
     if parts.test is not None:
         _check_widths(folder, parts.train, parts.test)
     train, num_labels = parts.train, parts.train.Y.shape[1]

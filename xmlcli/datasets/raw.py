@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from xmlcli.errors import DatasetError
 
 SHOWN_PROBLEMS = 10
+SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8), or: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ class Problems:
         self.unit = unit
         self.count = 0
         self._shown: list[str] = []
+        self._remedies: dict[str, None] = {}
 
-    def add(self, line: int, expected: str, found: str) -> None:
-        """Note one problem; `line` counts units from 1, the text is cut to a readable length."""
+    def add(self, line: int, expected: str, found: str, remedy: str | None = None) -> None:
+        """Note one problem; `line` counts units from 1, the text is cut to a readable length. `remedy` is told once."""
         self.count += 1
+        if remedy:
+            self._remedies[remedy] = None
         if len(self._shown) < SHOWN_PROBLEMS:
             cut = found if len(found) <= 80 else f"{found[:77]}..."
             self._shown.append(f"{self.unit} {line}: expected {expected}, found {cut}")
@@ -100,7 +104,8 @@ class Problems:
             return
         noun = "problem" if self.count == 1 else "problems"
         more = f"\n({self.count - SHOWN_PROBLEMS:,} more)" if self.count > SHOWN_PROBLEMS else ""
-        raise DatasetError(f"{self.path}: {self.count:,} {noun}\n" + "\n".join(self._shown) + more)
+        told = f"{self.path}: {self.count:,} {noun}\n" + "\n".join(self._shown) + more
+        raise DatasetError(told, remedy="; ".join(self._remedies))
 
 
 def label_matrix(counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], num_labels: int) -> sp.csr_matrix:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from xmlcli.datasets.raw import Problems
+from xmlcli.datasets.raw import SAVE_AS_UTF8, Problems
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress
 
@@ -74,7 +74,8 @@ def decoded(line: bytes, number: int, problems: Problems) -> str | None:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        problems.add(number, "UTF-8 text", f"byte 0x{line[error.start]:02x} at column {error.start + 1}")
+        found = f"byte 0x{line[error.start]:02x} at column {error.start + 1}"
+        problems.add(number, "UTF-8 text", found, SAVE_AS_UTF8)
         return None
     return (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
 

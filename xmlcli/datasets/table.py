@@ -1,23 +1,25 @@
 """Reader of tables with a column of text and a column of labels: CSV, TSV, JSONL and Parquet.
 
 CSV and TSV have a line of column names; fields are separated by the comma, semicolon or tab that fits it. Labels are
-one text, divided at the separator, or in JSONL and Parquet also a list. A document may have none.
+one text, divided at the separator, or a list: of JSONL and Parquet itself, of the others as JSON or Python write it. A
+document may have none.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import io
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from xmlcli.datasets.named import NamedFile, NamedRows, NameTable
-from xmlcli.datasets.raw import Problems, TableColumns
+from xmlcli.datasets.raw import SAVE_AS_UTF8, Problems, TableColumns
 from xmlcli.datasets.streams import decoded, numbered_lines, open_stream, plain_suffix
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
@@ -51,13 +53,17 @@ def read_split(
     problems = Problems(path)
     rows = NamedRows(table)
     texts = tuple(name.strip() for name in columns.text.split(","))
-    for number, record in records(path, (*texts, columns.labels), problems, progress):
+    wanted, met = (*texts, columns.labels), dict[str, None]()
+    for number, record in records(path, wanted, problems, progress):
+        met.update(dict.fromkeys(record))
         text = text_of(record, texts, number, problems)
         labels = _labels(record.get(columns.labels), columns, number, problems)
         if text is not None and labels is not None:
             rows.add(text, labels)
         if len(rows) == max_documents:
             break
+    if met and not set(wanted) <= met.keys():  # of JSON, whose objects need not all have the same keys
+        raise _missing(path, wanted, list(met))
     problems.raise_if_any()
     return NamedFile(rows)
 
@@ -94,11 +100,32 @@ def _labels(value: object, columns: TableColumns, number: int, problems: Problem
     if value is None:
         return []
     if type(value) is str:
-        return [name for part in value.split(columns.separator) if (name := part.strip())]
+        names = _listed(value)
+        return _stripped(value.split(columns.separator) if names is None else names)
+    if type(value) is int:
+        return [str(value)]
     if type(value) is list and all(type(name) in (str, int) for name in value):
-        return [str(name).strip() for name in value]
+        return _stripped(map(str, value))
     found = f"{value!r}"
     problems.add(number, f"a text or a list of texts under {columns.labels!r}", found)
+    return None
+
+
+def _stripped(names: Iterable[str]) -> list[str]:
+    return [stripped for name in names if (stripped := name.strip())]
+
+
+def _listed(text: str) -> list[str] | None:
+    """The texts of a list as JSON or Python write it, such as pandas puts into CSV; None where it is none."""
+    if text[:1] != "[" or text[-1:] != "]":
+        return None
+    for parse in (orjson.loads, ast.literal_eval):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        if type(found) is list and all(type(name) in (str, int) for name in found):
+            return list(map(str, found))
     return None
 
 
@@ -113,11 +140,13 @@ def _csv_records(
     total = path.stat().st_size
     with open_stream(path) as (content, position), _long_fields():
         lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        first = lines.readline()
-        header = next(csv.reader([first], delimiter=_delimiter(path, first, wanted)))
-        reader = csv.reader(lines, delimiter=_delimiter(path, first, wanted), strict=True)
+        first, before = lines.readline(), 1
+        if first.strip('"\r\n').startswith("sep="):  # as Excel names the delimiter
+            first, before = lines.readline(), 2
+        delimiter, header = _header(path, first, wanted)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         while True:
-            number = reader.line_num + 2
+            number = reader.line_num + before + 1
             try:
                 fields = next(reader)
             except StopIteration:
@@ -130,24 +159,32 @@ def _csv_records(
             if not fields:
                 continue
             if len(fields) != len(header):
-                problems.add(number, f"{len(header)} fields, as in line 1", f"{len(fields)}")
+                remedy = f"put a field that holds {delimiter!r} or a line break in double quotes"
+                problems.add(number, f"{len(header)} fields, as in line {before}", f"{len(fields)}", remedy)
             elif any(not field.isascii() and _is_broken(field) for field in fields):
-                problems.add(number, "UTF-8 text", repr(next(filter(_is_broken, fields))[:60]))
+                problems.add(number, "UTF-8 text", _bytes_shown(next(filter(_is_broken, fields))), SAVE_AS_UTF8)
             else:
                 yield number, dict(zip(header, fields, strict=True))
     progress(f"read {path.name}", total, total)
 
 
-def _delimiter(path: Path, header: str, wanted: tuple[str, ...]) -> str:
-    """The delimiter by which a header line has all wanted columns.
+def _header(path: Path, line: str, wanted: tuple[str, ...]) -> tuple[str, list[str]]:
+    """The delimiter by which a line of column names has all that are wanted, and the names.
 
     Raises:
-        DatasetError: there is none.
+        DatasetError: there is none, or a wanted column is there twice.
     """
-    columns = {sign: next(csv.reader([header], delimiter=sign), []) for sign in _DELIMITERS}
+    if "\0" in line or _is_broken(line):
+        remedy = SAVE_AS_UTF8.replace("WINDOWS-1252", "UTF-16") if "\0" in line else SAVE_AS_UTF8
+        raise DatasetError(f"{path}: not UTF-8 text", where="line 1", found=_bytes_shown(line), remedy=remedy)
+    columns = {sign: [name.strip() for name in next(csv.reader([line], delimiter=sign), [])] for sign in _DELIMITERS}
     for sign, names in columns.items():
         if set(wanted) <= set(names):
-            return sign
+            twice = [name for name in wanted if names.count(name) > 1]
+            if twice:
+                several = ", ".join(map(repr, twice))
+                raise DatasetError(f"{path}: several columns {several}", remedy="rename all but one")
+            return sign, names
     raise _missing(path, wanted, max(columns.values(), key=len))
 
 
@@ -155,7 +192,7 @@ def _missing(path: Path, wanted: tuple[str, ...], names: list[str]) -> DatasetEr
     missing = [name for name in wanted if name not in names] or list(wanted)
     return DatasetError(
         f"{path}: no column {' and no column '.join(map(repr, missing))}",
-        found=f"columns {', '.join(map(repr, names[:20]))}",
+        found=f"columns {', '.join(map(repr, names[:20]))}" if names else "an empty file",
         remedy="name them with --text-column and --labels-column",
     )
 
@@ -163,6 +200,11 @@ def _missing(path: Path, wanted: tuple[str, ...], names: list[str]) -> DatasetEr
 def _is_broken(field: str) -> bool:
     """Whether a field stands for bytes that are not UTF-8."""
     return any("\udc80" <= sign <= "\udcff" for sign in field)
+
+
+def _bytes_shown(text: str) -> str:
+    """The start of a text, bytes that are not UTF-8 as they are."""
+    return repr(text[:60].encode("utf-8", "surrogateescape"))[1:]
 
 
 class _long_fields:  # noqa: N801  a context manager used as a word
