@@ -75,7 +75,7 @@ def check_search(ranks: Ranks) -> None:
     assert one.keys() == several.keys()
     assert all(np.allclose(several[name][there], one[name][rows][there], atol=1e-5) for name in one)
     nothing = MergedScores(own, frequencies, ranks)(X[:0], documents[:0], candidates[:0])
-    assert {name: scores.shape for name, scores in nothing.items()} == {name: (0, k) for name in one}
+    assert {name: scores.shape for name, scores in nothing.items()} == dict.fromkeys(one, (0, k))
 
 
 def check_spectrum(ranks: Ranks) -> None:

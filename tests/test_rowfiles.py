@@ -49,7 +49,9 @@ def test_tensors_have_the_same_bytes_and_give_any_rows(tmp_path: Path) -> None:
     files.save_tensors(tmp_path / "whole.safetensors", tensors)
     rowfiles.save_tensor_rows(tmp_path / "rows.safetensors", tensors, {"classifiers.weight", "b"}, ALONE)
     assert (tmp_path / "rows.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
-    found = mapped.load_tensor_rows(tmp_path / "rows.safetensors", slice(1, 3), {"b", "classifiers.weight"}.__contains__)
+    found = mapped.load_tensor_rows(
+        tmp_path / "rows.safetensors", slice(1, 3), {"b", "classifiers.weight"}.__contains__
+    )
     assert torch.equal(found["b"], tensors["b"][1:3])
     assert torch.equal(found["scalar"], tensors["scalar"])
 

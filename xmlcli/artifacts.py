@@ -11,15 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-<<<<<<< HEAD
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
-=======
-from collections.abc import Callable, Iterator, Mapping
->>>>>>> main
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -30,11 +25,7 @@ from xmlcli import files, mapped, rowfiles
 from xmlcli.errors import ArtifactError
 from xmlcli.files import Array, Json
 from xmlcli.kinds import KINDS, FileSpec
-<<<<<<< HEAD
 from xmlcli.ranks import ALONE, Ranks
-from xmlcli.workspace import REPLACED, TEMPORARY
-=======
->>>>>>> main
 
 if TYPE_CHECKING:
     import torch
@@ -141,37 +132,15 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
-<<<<<<< HEAD
     if not ranks.is_first:
         yield Writer(folder, kind, ranks)
         ranks.wait()
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}{TEMPORARY}")
-    replaced = folder.with_name(f".{folder.name}{REPLACED}")
-    for leftover in (temporary, replaced):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    temporary.mkdir()
-    try:
+    with files.atomic_folder(folder) as temporary:
         out = Writer(temporary, kind, ranks)
         yield out
         out.finish()
-        if folder.exists():
-            folder.rename(replaced)
-        os.replace(temporary, folder)
-        files.sync(folder.parent)
-        ranks.wait()
-    finally:
-        for leftover in (temporary, replaced):
-            if leftover.exists():
-                shutil.rmtree(leftover)
-=======
-    with files.atomic_folder(folder) as temporary:
-        out = Writer(temporary, kind)
-        yield out
-        out.finish()
->>>>>>> main
+    ranks.wait()
 
 
 @dataclass(frozen=True)
@@ -237,31 +206,15 @@ class Artifact:
         except ValueError as error:
             raise self._damaged(name, str(error)) from error
 
-<<<<<<< HEAD
     def tensors(self, name: str, prefix: str = "") -> dict[str, torch.Tensor]:
         """Read the tensors whose names begin with `prefix` onto the CPU."""
-        from safetensors import SafetensorError
-
-        try:
-            return files.load_tensors(self._path(name), prefix)
-        except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
+        return self._tensors(name, partial(files.load_tensors, prefix=prefix))
 
     def tensor_rows(
         self, name: str, rows: slice, is_split: Callable[[str], bool], framework: str = "pt"
     ) -> dict[str, Any]:
         """Read named tensors, of those that `is_split` names only some rows; as arrays where `framework` is numpy."""
-        from safetensors import SafetensorError
-
-        try:
-            return mapped.load_tensor_rows(self._path(name), rows, is_split, framework)
-        except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
-=======
-    def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        """Read named tensors onto the CPU."""
-        return self._tensors(name, files.load_tensors)
->>>>>>> main
+        return self._tensors(name, partial(mapped.load_tensor_rows, rows=rows, is_split=is_split, framework=framework))
 
     def numpy_tensors(self, name: str) -> dict[str, Array]:
         """Read named tensors as arrays, without torch."""

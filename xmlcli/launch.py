@@ -59,9 +59,7 @@ def joined(device: str, *, tell: Callable[[str], None]) -> Iterator[Ranks]:
     _leave()
 
 
-def _end(
-    error: BaseException, rank: int, watch: FirstWatch | OtherWatch, tell: Callable[[str], None]
-) -> NoReturn:
+def _end(error: BaseException, rank: int, watch: FirstWatch | OtherWatch, tell: Callable[[str], None]) -> NoReturn:
     """End all ranks, saying why, and this process with them: threads of torch would not let it end by itself."""
     code, why = 1, f"rank {rank} has failed, its traceback says how" if rank else "rank 0 has failed"
     if isinstance(error, XmlcliError):
@@ -99,14 +97,14 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=FOREVER, device_id=torch.device("cuda", local))
     else:
         dist.init_process_group("gloo", timeout=FOREVER)
-    store = dist.PrefixStore("xmlcli", dist.distributed_c10d._get_default_store())
+    store = dist.distributed_c10d._get_default_store()
     if rank == 0:
         token = secrets.token_hex(16)
         first = FirstWatch(size, token, loopback=here == size, tell=tell)
-        store.set("watch", f"{first.port} {token}")
+        store.set("xmlcli.watch", f"{first.port} {token}")
         first.start()
         return first
-    port, token = store.get("watch").decode().split()
+    port, token = store.get("xmlcli.watch").decode().split()
     other = OtherWatch(rank, ("127.0.0.1" if here == size else os.environ["MASTER_ADDR"], int(port)), token, tell=tell)
     other.start()
     return other

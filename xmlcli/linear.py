@@ -51,8 +51,10 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problem
     """
     N, L = Y.shape
     wanted = np.append(Y.getnnz(axis=0) > 0, False)
-    labels = shortlist.indices if sp.issparse(shortlist) else shortlist.ravel()
-    ends = shortlist.indptr[1:] if sp.issparse(shortlist) else np.arange(1, N + 1) * shortlist.shape[1]
+    if isinstance(shortlist, np.ndarray):
+        labels, ends = shortlist.ravel(), np.arange(1, N + 1) * shortlist.shape[1]
+    else:
+        labels, ends = shortlist.indices, shortlist.indptr[1:]
     chosen = wanted[labels]
     offsets = np.append(0, np.append(0, np.cumsum(chosen))[ends])
     negatives = sp.csr_matrix((np.ones(offsets[-1], np.int8), labels[chosen], offsets), shape=(N, L))

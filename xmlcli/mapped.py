@@ -67,9 +67,7 @@ def csr_columns(whole: sp.csr_matrix, columns: slice) -> sp.csr_matrix:
     return sp.vstack(blocks, format="csr") if blocks else whole[:, columns]
 
 
-def load_tensor_rows(
-    path: Path, rows: slice, is_split: Callable[[str], bool], framework: str = "pt"
-) -> dict[str, Any]:
+def load_tensor_rows(path: Path, rows: slice, is_split: Callable[[str], bool], framework: str = "pt") -> dict[str, Any]:
     """Read named tensors, of those that `is_split` names only some rows.
 
     They are torch tensors on the CPU, or arrays where `framework` is numpy.

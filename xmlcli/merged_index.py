@@ -74,17 +74,20 @@ class MergedIndex:
         parts = [[a[end - len(part[0]) : end] for a in (ids, near, cosines)]
                  for part, end in zip(gathered, ends, strict=True)]  # fmt: skip
         ids, near, cosines = (np.concatenate(a, axis=1) for a in zip(*self.ranks.exchange(parts), strict=True))
-        ids, near, cosines = best(near, ids, proposed, ids, near, cosines)
+        order = best(near, ids, proposed)
+        ids, near = np.take_along_axis(ids, order, axis=1), np.take_along_axis(near, order, axis=1)
+        cosines = np.take_along_axis(cosines, order, axis=1)
         total = near + np.float32(self.share) * cosines if self.share else near
-        ids, total = best(total, ids, k, ids, total)
+        order = best(total, ids, k)
+        ids, total = np.take_along_axis(ids, order, axis=1), np.take_along_axis(total, order, axis=1)
         missing = ((0, 0), (0, k - ids.shape[1]))
         return np.pad(ids, missing, constant_values=self.num_labels), np.pad(total, missing, constant_values=-np.inf)
 
 
-def best(scores: Floats, ids: Ints, k: int, *tables: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
-    """Return the columns of each table (N, m) that have the k largest scores, ties by the lower id, best first."""
-    order = np.lexsort((ids, -scores), axis=1)[:, :k]
-    return [np.take_along_axis(table, order, axis=1) for table in tables]
+def best(scores: Floats, ids: Ints, k: int) -> npt.NDArray[np.int64]:
+    """Return the columns of the k largest scores of each row (N, m), ties by the lower id, best first."""
+    order: npt.NDArray[np.int64] = np.lexsort((ids, -scores), axis=1)[:, :k]
+    return order
 
 
 def _cosines(documents: Floats, Z: Floats, labels: Ints) -> Floats:

@@ -11,14 +11,7 @@ from xmlcli.config import ModelConfig
 from xmlcli.encoder import Encoder
 from xmlcli.optimisers import DenseAdam, RowOptimiser, row_optimiser
 
-
 _FORGOTTEN = 1 << 14  # rows at a time
-_OF_LABELS = ("classifiers.", "weight.", "bias.")
-
-
-def has_label_rows(name: str) -> bool:
-    """Whether the tensor of that name, of a model or of its optimisers, has a row for each label."""
-    return name.startswith(_OF_LABELS) and not name.endswith(".steps")
 
 
 class Classifiers:

@@ -35,9 +35,7 @@ def own_problems(data: TrainingData, X: sp.csr_matrix) -> tuple[sp.csr_matrix, s
     return X, truth, shortlists
 
 
-def _to_owners(
-    documents: npt.NDArray[np.int64], labels: Ints, num_labels: int, ranks: Ranks
-) -> npt.NDArray[np.int64]:
+def _to_owners(documents: npt.NDArray[np.int64], labels: Ints, num_labels: int, ranks: Ranks) -> npt.NDArray[np.int64]:
     """Send each pair to the rank that owns its label, padding to none; return the pairs sent here, int64 (2, P)."""
     owners = ranks.owners(labels, num_labels)
     order, ends = np.argsort(owners, kind="stable"), np.cumsum(np.bincount(owners, minlength=ranks.size))[: ranks.size]

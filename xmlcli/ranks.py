@@ -146,7 +146,7 @@ class Ranks:
         return self.sum(found)  # type: ignore[no-any-return]
 
     def collect(self, own: Array, rows: npt.NDArray[np.int64], total: int) -> Array:
-        """Return the ascending `rows` of a table of `total` rows, other ones on each rank; each holds its own (n, D)."""
+        """Return ascending `rows` of a table of `total` rows, other ones on each rank; each holds its own (n, D)."""
         if self.link is None:
             return own if len(rows) == len(own) else own[rows]
         cuts = np.searchsorted(rows, self.bounds(total)[1:-1])

@@ -108,7 +108,7 @@ def _write_npy(handle: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], 
 
 def _buffer(block: Array) -> memoryview:
     """Return the bytes of a contiguous array."""
-    return memoryview(block.reshape(-1).view(np.uint8)) if block.size else memoryview(b"")
+    return np.asarray(block).reshape(-1).view(np.uint8).data
 
 
 def _use_up(blocks: Iterable[Array] | Iterator[Array]) -> None:

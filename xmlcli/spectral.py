@@ -34,7 +34,7 @@ def right_singular_vectors(own: sp.csr_matrix, rank: int, seed: int, ranks: Rank
         """Return the transposed matrix times a table of L rows, float32 (F, k)."""
         return ranks.sum(np.asarray(transposed @ table, np.float32))
 
-    start = np.random.RandomState(seed).normal(size=(min(L, F), rank + _MORE)).astype(np.float32)  # noqa: NPY002
+    start = np.random.RandomState(seed).normal(size=(min(L, F), rank + _MORE)).astype(np.float32)
     if L < F:
         rows = start[ranks.share(L)]  # (L', k)
         for _ in range(_ITERATIONS):
@@ -72,4 +72,5 @@ def _signs(by_label: Floats, ranks: Ranks) -> Floats:
     """Return the sign of the largest entry of each column, (k,)."""
     largest = np.take_along_axis(by_label, np.abs(by_label).argmax(axis=0)[None], axis=0)
     of_ranks = ranks.whole(largest)  # (R, k)
-    return np.sign(np.take_along_axis(of_ranks, np.abs(of_ranks).argmax(axis=0)[None], axis=0)[0])
+    signs: Floats = np.sign(np.take_along_axis(of_ranks, np.abs(of_ranks).argmax(axis=0)[None], axis=0)[0])
+    return signs

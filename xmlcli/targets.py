@@ -35,9 +35,7 @@ class Targets:
         first, last = np.searchsorted(self.labels, (share.start, share.stop))
         there = (self.columns >= first) & (self.columns < last)
         mask = None if self.mask is None else self.mask[:, first:last]
-        return Targets(
-            self.labels[first:last] - share.start, self.rows[there], self.columns[there] - first, mask
-        )
+        return Targets(self.labels[first:last] - share.start, self.rows[there], self.columns[there] - first, mask)
 
 
 def draw_targets(

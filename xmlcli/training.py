@@ -102,7 +102,9 @@ def draw_step(
     """
     epoch, batch = divmod(number, schedule.steps_an_epoch)
     config, L = schedule.config, data.Y.shape[1]
-    rows = _order(data.num_documents, seed, cycle, epoch)[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
+    rows = _order(data.num_documents, seed, cycle, epoch)[
+        batch * schedule.batch_size : (batch + 1) * schedule.batch_size
+    ]
     rng = np.random.default_rng((seed, cycle, epoch, batch))
     dropout = int(rng.integers(2**62))
     width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
@@ -214,7 +216,12 @@ def train(
             step, coming = coming.result(), draw(number + 1)
             rate = schedule.learning_rate(cycle, number)
             train_step(
-                model, step, learning_rate=rate, residual_rate=rate * schedule.config.residual_rate, pool=pool, ranks=ranks
+                model,
+                step,
+                learning_rate=rate,
+                residual_rate=rate * schedule.config.residual_rate,
+                pool=pool,
+                ranks=ranks,
             )
             after_step(number + 1)
             progress("train", number + 1, schedule.steps)

@@ -42,7 +42,8 @@ def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = AL
     """Return a vector for each word, float32 (F, dim): the right singular vectors of the labels' word centroids.
 
     Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
-    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its labels.
+    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
+    labels.
     """
     rank = min(dim, int(ranks.total(words.shape[0])), words.shape[1])
     found = np.zeros((words.shape[1], dim), np.float32)
@@ -106,8 +107,8 @@ class WordIndex:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, share, budget, num_proposed,
-    first, last, indices, scores,
+    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, share, budget,
+    num_proposed, first, last, indices, scores,
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
@@ -161,8 +162,8 @@ def _add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
 ):
     """Add the products of a document's words to `total` and mark the groups touched, all of them where it touches many.
 
-    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is left out, the first
-    excepted.
+    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is
+    left out, the first excepted.
     """
     left, num_postings = budget, 0
     for column in columns:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import sys
 from contextlib import AbstractContextManager
 
 import typer
 
-=======
->>>>>>> main
 from xmlcli.calls import Call
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
@@ -30,39 +27,24 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
 
-<<<<<<< HEAD
-    display = Display(live=sys.stderr.isatty())
-    session = pipeline.Session(
-        workspace=opened.workspace,
-        config=opened.config,
-        device=options.device,
-        ranks=ranks,
-        overrides=opened.overrides,
-        progress=display.progress,
-        on_skip=display.on_skip,
-        on_start=display.on_start,
-        on_done=display.on_done,
-    )
-    try:
-=======
     with display() as shown:
 
         def on_done(call: Call, seconds: float) -> None:
             shown.on_done(call, seconds)
-            if call.stage == "prepare":
+            if call.stage == "prepare" and ranks.is_first:
                 shown.note(_described(opened, call))
 
         session = pipeline.Session(
             workspace=opened.workspace,
             config=opened.config,
             device=options.device,
+            ranks=ranks,
             overrides=opened.overrides,
             progress=shown.progress,
             on_skip=shown.on_skip,
             on_start=shown.on_start,
             on_done=on_done,
         )
->>>>>>> main
         pipeline.run(session, calls, plan)
 
 

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from xmlcli.encoder import encode
 from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.neighbours import choose_prior
-from xmlcli.stages.inputs import all_rows, carriers, encoder_of, label_text, label_text_vectors, own_documents
+from xmlcli.stages.inputs import encoder_of, label_text_vectors
 from xmlcli.stages.job import Job
+from xmlcli.stages.owned import all_rows, carriers, label_text, own_documents
 from xmlcli.word_index import label_frequencies, word_centroids
 
 VERSION = 2
@@ -38,14 +39,12 @@ def run(job: Job) -> None:
         g.load_state_dict(job.read("labels").tensors("proxy.safetensors"))
     generator = np.random.default_rng((job.config.seed, cycle or 0))
     pairs = all_rows(prepared, "Y_train.npz", Y, ranks)
-    loss = train_proxy(
-        g, documents, centroids, pairs, config, generator=generator, ranks=ranks, progress=job.progress
-    )
+    loss = train_proxy(g, documents, centroids, pairs, config, generator=generator, ranks=ranks, progress=job.progress)
     frequencies, words, prior = label_frequencies(of_labels.Y), None, config.priors[0]
     if config.words:
         words = word_centroids(of_labels.X, of_labels.Y, text)
-        held_out = own_documents(prepared, "validation", ranks, _VALIDATED)
-        prior = choose_prior(words, frequencies, config.priors, *held_out, _SHORTLIST, ranks)
+        X_validation, Y_validation = own_documents(prepared, "validation", ranks, _VALIDATED)
+        prior = choose_prior(words, frequencies, config.priors, X_validation, Y_validation, _SHORTLIST, ranks)
     job.note_label_rows(len(frequencies))
     with job.write() as out:
         out.rows("Z.npy", embed_labels(g, centroids, has_map=config.epochs > 0))

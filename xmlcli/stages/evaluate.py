@@ -17,13 +17,13 @@ from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
 from xmlcli.config import EvaluateConfig
 from xmlcli.inference import DocumentEncoder, Engine
+from xmlcli.kinds import has_label_rows
 from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.model import has_label_rows
 from xmlcli.neighbours import make_index, recall, shortlist_size
 from xmlcli.scoring import Combination, Scores, choose_beta, fit_logistic, novel_documents, rank
-from xmlcli.stages.inputs import frequencies_of, label_text, label_vectors
 from xmlcli.stages.job import PREDICT_NOTE, Job
+from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
 VERSION = 4
 SECTIONS = ("model", "shortlist", "evaluate")
@@ -87,7 +87,7 @@ def measure(
 
 
 def load_engine(job: Job, prepared: Artifact) -> Engine:
-    """Put the model together from its artifacts, of several ranks each its labels; the combination is not among them."""
+    """Put the model together from its artifacts, without the combination; of several ranks each loads its labels."""
     config, labels, clf, ranks = job.config.shortlist, job.read("labels"), job.read("clf"), job.ranks
     N, L = prepared.dims["N"], prepared.dims["L"]
     share = ranks.share(L)

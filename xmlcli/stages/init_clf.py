@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from xmlcli.encoder import Encoder
-from xmlcli.model import Classifiers, Model, has_label_rows
-from xmlcli.stages.inputs import carriers, frequencies_of, label_text, own_documents
+from xmlcli.kinds import has_label_rows
+from xmlcli.model import Classifiers, Model
 from xmlcli.stages.job import Job
+from xmlcli.stages.owned import carriers, frequencies_of, label_text, own_documents
 from xmlcli.word_index import spectral_tokens, word_centroids
 
 VERSION = 2

@@ -1,25 +1,14 @@
-"""What several stages make of their inputs; of several ranks each reads the documents and labels it owns."""
+"""What several stages make of their inputs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from xmlcli.artifacts import Artifact
 from xmlcli.encoder import Encoder, encode
-from xmlcli.mapped import csr_columns
 from xmlcli.model import load_encoder
-from xmlcli.neighbours import LabelVectors
-from xmlcli.ranks import Ranks
 from xmlcli.stages.job import Job
-from xmlcli.word_index import label_frequencies
-
-Floats = npt.NDArray[np.float32]
 
 
 def encoder_of(job: Job) -> Encoder:
@@ -28,73 +17,9 @@ def encoder_of(job: Job) -> Encoder:
     return load_encoder(tensors, job.config.model, device=job.device)
 
 
-def own_documents(prepared: Artifact, split: str, ranks: Ranks, most: int | None = None) -> tuple[sp.csr_matrix, ...]:
-    """Return X float32 CSR (n, F) and Y CSR (n, L) of the documents of a split, or its first `most`, of this rank."""
-    rows = prepared.rows(f"X_{split}.npz")
-    share = ranks.share(rows if most is None else min(most, rows))
-    return tuple(prepared.csr_rows(f"{table}_{split}.npz", share) for table in "XY")
-
-
-def matrix(artifact: Artifact, name: str, ranks: Ranks) -> sp.csr_matrix:
-    """Return a CSR matrix of which, where there are several ranks, only what is used is read from the disk."""
-    return artifact.csr(name) if ranks.size == 1 else artifact.mapped_csr(name)
-
-
-def all_rows(prepared: Artifact, name: str, own: sp.csr_matrix, ranks: Ranks) -> sp.csr_matrix:
-    """Return the matrix of which `own` are this rank's rows; of other ranks' what is used is read from the disk."""
-    return own if ranks.size == 1 else prepared.mapped_csr(name)
-
-
-@dataclass(frozen=True)
-class Carriers:
-    """The training documents that carry the labels of this rank.
-
-    Attributes:
-        rows: int64 (M,), ascending.
-        X: float32 CSR (M, F); Y: CSR (M, L') with the columns of this rank's labels.
-    """
-
-    rows: npt.NDArray[np.int64]
-    X: sp.csr_matrix
-    Y: sp.csr_matrix
-
-
-def carriers(prepared: Artifact, X: sp.csr_matrix, Y: sp.csr_matrix, ranks: Ranks) -> Carriers:
-    """Find the documents of this rank's labels; with one rank these are all, those without labels too.
-
-    X float32 CSR (n, F) and Y CSR (n, L) are the documents that this rank owns.
-    """
-    if ranks.size == 1:
-        return Carriers(np.arange(Y.shape[0]), X, Y)
-    X, Y = prepared.mapped_csr("X_train.npz"), prepared.mapped_csr("Y_train.npz")
-    columns = csr_columns(Y, ranks.share(Y.shape[1]))
-    rows = np.flatnonzero(np.diff(columns.indptr))
-    return Carriers(rows, X[rows], columns[rows])
-
-
-def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
-    """Return the features of the texts of this rank's labels, float32 CSR (L', F), or None."""
-    if not prepared.has("label_text_X.npz"):
-        return None
-    return prepared.csr_rows("label_text_X.npz", ranks.share(prepared.rows("label_text_X.npz")))
-
-
 def label_text_vectors(encoder: Encoder, X: sp.csr_matrix | None) -> torch.Tensor | None:
     """Return the unit vectors of labels' own texts X (L, F), float32 (L, D), zero rows where there is none, or None."""
     if X is None:
         return None
     there = torch.from_numpy(X.getnnz(axis=1) > 0).to(encoder.tokens.device)
     return F.normalize(encode(encoder, X), dim=1) * there[:, None]
-
-
-def label_vectors(labels: Artifact, ranks: Ranks) -> LabelVectors:
-    """Return what this rank's labels are searched by."""
-    share = ranks.share(labels.dims["L"])
-    words = labels.csr_rows("words.npz", share) if labels.has("words.npz") else None
-    Z, bonus = (labels.array_rows(name, share) for name in ("Z.npy", "bonus.npy"))
-    return LabelVectors(Z, bonus, words)
-
-
-def frequencies_of(Y: sp.csr_matrix, ranks: Ranks) -> Floats:
-    """Return the number of documents of each label, float32 (L,); Y CSR (n, L) are those that this rank owns."""
-    return ranks.sum(label_frequencies(Y))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from xmlcli.encoder import encode, unit
 from xmlcli.neighbours import make_index, recall, shortlist_size
-from xmlcli.stages.inputs import encoder_of, frequencies_of, label_vectors, own_documents
+from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
+from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
 
 VERSION = 2
 SECTIONS = ("model", "shortlist")

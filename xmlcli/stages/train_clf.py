@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from xmlcli.kinds import has_label_rows
 from xmlcli.linear import train_linear
-from xmlcli.model import Model, empty_model, has_label_rows
+from xmlcli.model import Model, empty_model
 from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
 from xmlcli.stages.checkpoint import Checkpoint
-from xmlcli.stages.inputs import label_text, matrix
 from xmlcli.stages.job import Job
+from xmlcli.stages.owned import label_text, matrix
 from xmlcli.training import TrainingData, train
 
 VERSION = 2
