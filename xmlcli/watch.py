@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn
 
 from xmlcli.errors import RanksError
@@ -124,13 +123,18 @@ class OtherWatch:
 
 
 def wait_when_terminated() -> None:
-    """On SIGTERM, which torchrun sends to all as soon as one ends, leave the watch a moment to say which one it was."""
+    """On SIGTERM, which torchrun sends to all as soon as one ends, leave the watch a moment to say which one it was.
 
-    def end(number: int, frame: FrameType | None) -> None:
+    A thread waits for the signal: the main one may be waiting for another rank, deep in a library.
+    """
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGTERM})
         time.sleep(_SETTLE_SECONDS)
         os._exit(EXIT_TERMINATED)
 
-    signal.signal(signal.SIGTERM, end)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # for threads to come, too
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _keep_alive(connection: socket.socket) -> None:
