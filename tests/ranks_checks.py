@@ -12,13 +12,21 @@ from fakes import make_config
 from planted import collection, sparse_rows, unit_rows
 from sklearn.utils.extmath import randomized_svd
 
-from xmlcli import files, rowfiles
+from xmlcli import files, rowfiles, training
+from xmlcli.config import ModelConfig
+from xmlcli.kinds import has_label_rows
+from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.launch import joined
+from xmlcli.linear import train_linear
 from xmlcli.merged_scores import MergedScores
+from xmlcli.model import empty_model
 from xmlcli.neighbours import LabelVectors, make_index
-from xmlcli.ranks import Ranks
+from xmlcli.own_problems import own_problems
+from xmlcli.ranks import ALONE, Ranks
+from xmlcli.schedule import Schedule
 from xmlcli.scoring import Scores
 from xmlcli.spectral import right_singular_vectors
+from xmlcli.training import TrainingData, train
 
 
 def check_exchanges(ranks: Ranks) -> None:
@@ -88,6 +96,63 @@ def check_spectrum(ranks: Ranks) -> None:
         assert np.allclose(found, V.T, atol=2e-3), (L, F)
 
 
+def check_training(ranks: Ranks) -> None:
+    """Three ranks make the steps of one, and a rank has the classifiers of its labels; the sparse part is the same."""
+    X, Y = collection(150, 20, 0)
+    X, Y = X.tolil(), Y.tolil()
+    X[7], Y[11] = 0, 0  # documents that are left out
+    X, Y = X.tocsr(), Y.tocsr()
+    shortlist = np.argsort(np.random.default_rng(1).random((150, 20)), axis=1)[:, :12].astype(np.int32)
+    shortlist[::3, 6:] = 20
+    mine = ranks.share(20)
+    training.matrix_dtype = lambda device: torch.float32
+    encoder = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.3, residual=True)
+    for changes in ({}, {"negatives": "document", "max_positives": 2}, {"optimiser": "adagrad"}):
+        config = replace(
+            make_config().clf, epochs=2, min_documents=0, batch_size=32, min_batches=1, random_negatives=3,
+            hard_negatives=4, learning_rate=0.02, **changes,
+        )  # fmt: skip
+        models = []
+        for who in (ALONE, ranks):
+            data = TrainingData.of(X, Y, shortlist, who)
+            share = who.share(20)
+            model = empty_model(X.shape[1], share.stop - share.start, encoder, config.optimiser)
+            model.classifiers.start_random(0, before=share.start, after=20 - share.stop)
+            train(model, data, Schedule.of(data.num_documents, 1, config), cycle=1, seed=7)
+            models.append(model.tensors() | model.optimiser_tensors())
+        assert len(data.rows) in (49, 50)
+        for name, tensor in models[0].items():
+            wanted = tensor[mine] if has_label_rows(name) else tensor
+            assert wanted.shape == models[1][name].shape
+            assert torch.allclose(models[1][name].double(), wanted.double(), atol=2e-4), (changes, name)
+    one = train_linear(*own_problems(TrainingData.of(X, Y, shortlist), X), None, make_config().linear)
+    several = train_linear(*own_problems(data, X), None, make_config().linear, first_label=mine.start)
+    assert abs(one[mine] - several).max() == 0
+
+
+def check_embeddings(ranks: Ranks) -> None:
+    """Three ranks train the proxy map of one."""
+    X, Y = collection(60, 10, 2)
+    documents = torch.from_numpy(unit_rows(60, 8, 0))
+    texts = torch.from_numpy(unit_rows(10, 8, 1))
+    texts[4] = 0
+    mine, own = ranks.share(10), ranks.share(60)
+    of_labels = np.flatnonzero(Y[:, mine].getnnz(axis=1))
+    for leave_one_out in (True, False):
+        config = replace(make_config().proxy, batch_size=16, max_pairs=50, leave_one_out=leave_one_out)
+        found = []
+        for who in (ALONE, ranks):
+            rows = np.arange(60) if who is ALONE else of_labels
+            labels, given = (slice(0, 10), slice(0, 60)) if who is ALONE else (mine, own)
+            vectors = torch.from_numpy(who.collect(documents[given].numpy(), rows, 60))
+            centroids = Centroids(vectors, Y[rows][:, labels], texts[labels], who)
+            g, rng = ProxyMap(8, config, seed=0), np.random.default_rng(0)
+            loss = train_proxy(g, documents[given], centroids, Y, config, generator=rng, ranks=who)
+            found.append((loss, embed_labels(g, centroids, has_map=True)))
+        assert np.isclose(found[0][0], found[1][0])
+        assert np.allclose(found[0][1][mine], found[1][1], atol=1e-5)
+
+
 def check_files(ranks: Ranks, folder: Path) -> None:
     matrix, array = sparse_rows(10, 30, 4, np.random.default_rng(1)), np.random.default_rng(2).random((10, 3))
     tensors = {"weight": torch.arange(40.0).reshape(10, 4), "steps": torch.tensor([5])}
@@ -110,4 +175,6 @@ if __name__ == "__main__":
         check_exchanges(everyone)
         check_search(everyone)
         check_spectrum(everyone)
+        check_embeddings(everyone)
+        check_training(everyone)
         check_files(everyone, Path(sys.argv[1]))
