@@ -21,7 +21,6 @@ from numba import njit
 from xmlcli.config import LinearConfig
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
-from xmlcli.word_index import word_centroids
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -66,7 +65,7 @@ def train_linear(
     X: sp.csr_matrix,
     Y: sp.csr_matrix,
     shortlist: Ints,
-    label_text: sp.csr_matrix | None,
+    words: sp.csr_matrix,
     config: LinearConfig,
     *,
     progress: Progress = silent,
@@ -74,11 +73,12 @@ def train_linear(
     """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
     a label are dropped, those that together hold `prune` of its squared length.
 
-    X: float32 CSR (N, F) with unit rows; shortlist: int32 (N, k) padded with L; label_text: float32 CSR (L, F).
+    X: float32 CSR (N, F) with unit rows; shortlist: int32 (N, k) padded with L; words: float32 CSR (L, F), the labels'
+    unit centroids.
     """
     L, F = Y.shape[1], X.shape[1]
     problems = label_problems(Y, shortlist)
-    start = (word_centroids(X, Y, label_text) * np.float32(config.start)).tocsr()
+    start = (words * np.float32(config.start)).tocsr()
     room = _room(X, problems, start)
     blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
     first = 0

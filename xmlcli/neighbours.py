@@ -17,7 +17,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.config import ShortlistConfig
-from xmlcli.errors import ConfigError
 from xmlcli.metrics import hit_matrix
 from xmlcli.progress import Progress, silent
 from xmlcli.word_index import WordIndex
@@ -64,12 +63,7 @@ def make_index(labels: LabelVectors, frequencies: Floats, config: ShortlistConfi
     """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label."""
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
     if config.backend == "words":
-        if labels.words is None:
-            raise ConfigError(
-                "the labels have no word centroids to search",
-                where="shortlist.backend: words",
-                remedy="set proxy.words=true, or shortlist.backend to exact or nmslib",
-            )
+        assert labels.words is not None, "whoever searches by words has read the centroids"
         return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=config.vectors)
     from xmlcli.dense_index import ExactIndex, HnswIndex
 

@@ -19,9 +19,10 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-_POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
+_POSTINGS = 100_000  # of a document; what is over are its most frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.03
+_LABELS = 1024  # a block, whose sums have many more entries than are kept
 
 
 def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
@@ -29,11 +30,20 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
 
     Entries under 0.03 are dropped: frequent labels have thousands, which cost time and decide nothing.
     """
-    sums = Y.T.tocsr() @ X
-    found = weigh_rows(sums if label_text is None else (sums + label_text).tocsr(), None)
-    found.data[found.data < _SMALLEST] = 0
-    found.eliminate_zeros()
-    return found
+    labels = Y.T.tocsr()
+    blocks: dict[int, sp.csr_matrix] = {}
+
+    def some(first: int, last: int) -> None:
+        for at in range(first, last, _LABELS):
+            rows = slice(at, min(at + _LABELS, last))
+            sums = labels[rows] @ X
+            found = weigh_rows(sums if label_text is None else (sums + label_text[rows]).tocsr(), None)
+            found.data[found.data < _SMALLEST] = 0
+            found.eliminate_zeros()
+            blocks[at] = found
+
+    over_rows(labels.shape[0], some)
+    return sp.vstack([blocks[at] for at in sorted(blocks)], format="csr")
 
 
 def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int) -> Floats:
@@ -104,8 +114,8 @@ class WordIndex:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, bonus, documents, Z, share, budget, num_proposed, first,
-    last, indices, scores,
+    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, bonus, documents, Z, share, budget, num_proposed,
+    first, last, indices, scores,
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 

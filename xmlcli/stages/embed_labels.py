@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch.nn.functional as F
 
+from xmlcli.artifacts import Artifact
 from xmlcli.encoder import encode
 from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.neighbours import choose_prior
-from xmlcli.stages.inputs import encoder_of, label_text, label_text_vectors
+from xmlcli.stages.inputs import encoder_of, label_text_vectors
 from xmlcli.stages.job import Job
-from xmlcli.word_index import label_frequencies, word_centroids
+from xmlcli.word_index import label_frequencies
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("seed", "model", "proxy")
+
+Floats = npt.NDArray[np.float32]
 
 _SHORTLIST = 100  # length at which the recall of a prior is measured
 _VALIDATED = 1000  # documents on which it is, at most
 
 
 def run(job: Job) -> None:
-    """Train the proxy map, which carries over from the cycle before, and write the artifact `labels`."""
+    """Train the proxy map and write the artifact `labels`; the map and the prior carry over from the cycle before."""
     config, prepared, cycle = job.config.proxy, job.read("prepared"), job.call.cycle
     encoder = encoder_of(job)
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
@@ -29,22 +33,21 @@ def run(job: Job) -> None:
         documents = F.normalize(documents, dim=1)
     centroids = Centroids(documents, Y, label_text_vectors(encoder, prepared) if config.label_text else None)
     g = ProxyMap(encoder.dim, config, seed=job.config.seed).to(job.device)
-    if job.has("labels"):
-        g.load_state_dict(job.read("labels").tensors("proxy.safetensors"))
+    carried = job.read("labels") if job.has("labels") else None
+    if carried is not None:
+        g.load_state_dict(carried.tensors("proxy.safetensors"))
     generator = np.random.default_rng((job.config.seed, cycle or 0))
     loss = train_proxy(g, documents, centroids, Y, config, generator=generator, progress=job.progress)
-    frequencies, words, prior = label_frequencies(Y), None, config.priors[0]
-    if config.words:
-        words = word_centroids(X, Y, label_text(prepared) if config.label_text else None)
-        X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
-        held_out = slice(0, _VALIDATED)
-        prior = choose_prior(
-            words, frequencies, config.priors, X_validation[held_out], Y_validation[held_out], _SHORTLIST
-        )
+    frequencies = label_frequencies(Y)
+    prior = _choose_prior(job, prepared, frequencies) if carried is None else carried.json("report.json")["prior"]
     with job.write() as out:
         out.array("Z.npy", embed_labels(g, centroids, has_map=config.epochs > 0))
         out.array("bonus.npy", (prior * np.log1p(frequencies)).astype(np.float32))
-        if words is not None:
-            out.csr("words.npz", words)
         out.tensors("proxy.safetensors", {name: tensor.cpu() for name, tensor in g.state_dict().items()})
         out.json("report.json", {"proxy_loss": loss, "prior": prior})
+
+
+def _choose_prior(job: Job, prepared: Artifact, frequencies: Floats) -> float:
+    """Choose the prior on validation documents; it depends on words alone, so the first cycle chooses for all."""
+    X, Y = prepared.csr("X_validation.npz")[:_VALIDATED], prepared.csr("Y_validation.npz")[:_VALIDATED]
+    return choose_prior(prepared.csr("label_words.npz"), frequencies, job.config.proxy.priors, X, Y, _SHORTLIST)

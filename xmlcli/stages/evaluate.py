@@ -21,7 +21,7 @@ from xmlcli.scoring import Scores, choose_beta, fit_logistic, novel_documents, r
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.word_index import label_frequencies
 
-VERSION = 4
+VERSION = 5
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Ints = npt.NDArray[np.int32]
@@ -64,7 +64,7 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
     tensors = clf.numpy_tensors("model.safetensors")
     Y = prepared.csr("Y_train.npz")
     frequencies = label_frequencies(Y)
-    words = labels.csr("words.npz") if labels.has("words.npz") else None
+    words = prepared.csr("label_words.npz") if config.backend == "words" else None
     vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
     return Engine(
         DocumentEncoder.of(tensors, job.config.model.activation),

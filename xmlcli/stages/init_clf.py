@@ -7,11 +7,10 @@ import torch
 
 from xmlcli.encoder import Encoder
 from xmlcli.model import Classifiers, Model
-from xmlcli.stages.inputs import label_text
 from xmlcli.stages.job import Job
-from xmlcli.word_index import label_frequencies, spectral_tokens, word_centroids
+from xmlcli.word_index import label_frequencies, spectral_tokens
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("seed", "model")
 
 _SAMPLE = 4096
@@ -26,7 +25,7 @@ def run(job: Job) -> None:
     if config.start == "random":
         classifiers.start_random(job.config.seed)
     else:
-        V = spectral_tokens(word_centroids(X, Y, label_text(prepared)), config.dim, job.config.seed)
+        V = spectral_tokens(prepared.csr("label_words.npz"), config.dim, job.config.seed)
         length = np.linalg.norm(X[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
         classifiers.start_at_frequencies(torch.from_numpy(label_frequencies(Y)), Y.shape[0])

@@ -8,7 +8,7 @@ from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.word_index import label_frequencies
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("model", "shortlist")
 
 
@@ -21,7 +21,7 @@ def run(job: Job) -> None:
     config, prepared, labels = job.config.shortlist, job.read("prepared"), job.read("labels")
     encoder = encoder_of(job)
     X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
-    words = labels.csr("words.npz") if labels.has("words.npz") else None
+    words = prepared.csr("label_words.npz") if config.backend == "words" else None
     vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
     index = make_index(vectors, label_frequencies(Y), config, device=job.device)
     size = shortlist_size(Y.shape[0], Y.shape[1], config)

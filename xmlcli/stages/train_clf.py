@@ -12,11 +12,10 @@ from xmlcli.artifacts import Artifact
 from xmlcli.linear import train_linear
 from xmlcli.model import Model, empty_model
 from xmlcli.schedule import Schedule
-from xmlcli.stages.inputs import label_text
 from xmlcli.stages.job import Job
 from xmlcli.training import TrainingData, train
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 
@@ -37,11 +36,12 @@ def run(job: Job) -> None:
     if job.config.linear.enabled and cycle == job.config.cycles:
         checkpoint.save(schedule.steps)
         linear = train_linear(
-            data.X, data.Y, data.shortlist, label_text(prepared), job.config.linear, progress=job.progress
+            data.X, data.Y, data.shortlist, prepared.csr("label_words.npz"), job.config.linear, progress=job.progress
         )
     with job.write() as out:
         out.tensors("model.safetensors", model.tensors())
-        out.tensors("optimiser.safetensors", model.optimiser_tensors())
+        if cycle < job.config.cycles:
+            out.tensors("optimiser.safetensors", model.optimiser_tensors())
         if linear is not None:
             out.csr("linear.npz", linear)
         out.json("state.json", {"cycle": cycle, "steps": cycle * schedule.steps})
