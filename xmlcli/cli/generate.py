@@ -19,10 +19,8 @@ _TEST_SHARE, _MOST_TEST = 10, 10_000
 def generate_cli(
     target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; new or empty.")],
     labels: Annotated[int, typer.Option(min=1, help="How many labels.")] = 10_000,
-    documents: Annotated[int | None, typer.Option(min=1, help="Training documents. Default: as many as labels.")] = None,
-    test: Annotated[
-        int | None, typer.Option(min=1, help="Test documents. Default: a tenth of training, at most 10,000.")
-    ] = None,
+    documents: Annotated[int | None, typer.Option(min=1, help="Training documents. Default: as labels.")] = None,
+    test: Annotated[int | None, typer.Option(min=1, help="Default: a tenth of those, at most 10,000.")] = None,
     words: Annotated[float, typer.Option(min=1, help="Median words a document: 10 as in titles, 100 abstracts.")] = 20,
     text: Annotated[bool, typer.Option("--text", help="Write texts with named labels; slower to read.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 1,

@@ -67,7 +67,8 @@ class Parameters:
     @property
     def num_words(self) -> int:
         """Size of the vocabulary, F."""
-        return 1000 + round(45 * self.num_labels**0.7)
+        grown: float = 45 * self.num_labels**0.7
+        return 1000 + round(grown)
 
 
 @dataclass(frozen=True)
