@@ -42,6 +42,7 @@ def prepare(job: Job) -> None:
             out.csr(f"Y_{split}.npz", csr(rows, L))
         out.array("validation_rows.npy", np.arange(N_VALIDATION, dtype=np.int64))
         out.array("inverse_propensity.npy", np.full(L, 2, dtype=np.float32))
+        out.csr("label_words.npz", sp.random(L, F, 0.5, format="csr", dtype=np.float32, random_state=0))
         out.csr("label_text_X.npz", csr(L, F))
         counts = {"training_rows": N, "test_rows": N_TEST, "features": F, "labels": L, "labels_per_document": 1.25}
         out.json("prepared.json", {"min_df": job.config.prepare.min_df, **counts})

@@ -27,6 +27,7 @@ from xmlcli.schedule import Schedule
 from xmlcli.scoring import Scores
 from xmlcli.spectral import right_singular_vectors
 from xmlcli.training import TrainingData, train
+from xmlcli.word_index import word_centroids
 
 
 def check_exchanges(ranks: Ranks) -> None:
@@ -125,14 +126,15 @@ def check_training(ranks: Ranks) -> None:
             wanted = tensor[mine] if has_label_rows(name) else tensor
             assert wanted.shape == models[1][name].shape
             assert torch.allclose(models[1][name].double(), wanted.double(), atol=2e-4), (changes, name)
-    one = train_linear(*own_problems(TrainingData.of(X, Y, shortlist), X), None, make_config().linear)
-    several = train_linear(*own_problems(data, X), None, make_config().linear, first_label=mine.start)
+    words = word_centroids(X, Y, None)
+    one = train_linear(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear)
+    several = train_linear(*own_problems(data, X), words[mine], make_config().linear, first_label=mine.start)
     assert abs(one[mine] - several).max() == 0
 
 
 def check_embeddings(ranks: Ranks) -> None:
     """Three ranks train the proxy map of one."""
-    X, Y = collection(60, 10, 2)
+    _, Y = collection(60, 10, 2)
     documents = torch.from_numpy(unit_rows(60, 8, 0))
     texts = torch.from_numpy(unit_rows(10, 8, 1))
     texts[4] = 0

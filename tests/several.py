@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tiny import PROFILES
 
 PROJECT = Path(__file__).parents[1]
 
@@ -28,3 +31,20 @@ def finished(process: subprocess.Popen[str], seconds: float = 100) -> tuple[int,
         process.kill()
         raise
     return process.returncode, told
+
+
+def trained(dataset: Path, root: Path, **more: object) -> subprocess.Popen[str]:
+    """Start two ranks that train the tiny dataset by the default profile."""
+    overrides = PROFILES["default"] | {key.replace("__", "."): value for key, value in more.items()}
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in overrides.items()]
+    return torchrun("-m", "xmlcli", "train", "--dataset", str(dataset), "--profile", "default", "--root", str(root),
+                    "--device", "cpu", *settings)  # fmt: skip
+
+
+def process_of_rank(rank: int, agent: int) -> int:
+    """Return the process that torchrun's `agent` started as that rank."""
+    children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
+    (found,) = (
+        int(c) for c in children if f"RANK={rank}".encode() in Path(f"/proc/{c}/environ").read_bytes().split(b"\0")
+    )
+    return found

@@ -114,15 +114,6 @@ def test_a_number_must_be_finite_and_a_number(value: object) -> None:
         load_config(DEFAULT, {"clf.learning_rate": value})
 
 
-def test_settings_that_contradict_each_other_are_refused_together() -> None:
-    with pytest.raises(ConfigError) as error:
-        load_config(DEFAULT, {"proxy.words": False})
-    text = str(error.value)
-    assert "shortlist.backend: 'words' needs proxy.words: true" in text
-    assert "proxy.priors: one is chosen of several only with proxy.words: true" in text
-    load_config(DEFAULT, {"proxy.words": False, "proxy.priors": [0.1], "shortlist.backend": "exact"})
-
-
 @pytest.mark.parametrize("value", [[], [0], 5, [1.5], ["1"], None])
 def test_cut_offs_have_to_be_a_list_of_whole_numbers_from_one(value: object) -> None:
     with pytest.raises(ConfigError, match=r"evaluate\.ks: expected"):

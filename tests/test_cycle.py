@@ -82,7 +82,6 @@ def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Pa
         assert prior in session.config.proxy.priors
         bonus = prior * np.log1p(found["prepare"].csr("Y_train.npz").getnnz(axis=0))
         assert np.allclose(found[f"embed-labels-{cycle}"].array("bonus.npy"), bonus)
-        assert found[f"embed-labels-{cycle}"].has("words.npz") == (profile == "default")
         assert found[f"train-clf-{cycle}"].has("linear.npz") == (profile == "default" and cycle == 2)
     before, after = (found[f"train-clf-{c}"].tensors("model.safetensors") for c in (1, 2))
     assert not np.array_equal(before["encoder.tokens"], after["encoder.tokens"])
@@ -189,7 +188,7 @@ def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: 
     [
         {"shortlist__size": 4, "shortlist__complete_pairs": 0},
         {"linear__enabled": False},
-        {"proxy__words": False, "proxy__priors": [0.05], "shortlist__backend": "exact"},
+        {"shortlist__backend": "exact"},
         {"model__residual": False},
         {"clf__max_epochs": 0},
         {"proxy__epochs": 0, "shortlist__backend": "nmslib"},

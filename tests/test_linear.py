@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
 from xmlcli.linear import label_problems, score_linear, train_linear
+from xmlcli.word_index import word_centroids
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
 
@@ -44,7 +45,7 @@ def objective(
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
 def test_complete_shortlists_give_scikit_learns_classifiers(C: float) -> None:
     X, Y = collection(120, 6, 0)
-    found = train_linear(X, Y, everything(Y), None, replace(EXACT, C=C)).toarray()
+    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).toarray()
     for label in range(6):
         svc = LinearSVC(C=C, loss="squared_hinge", dual=True, tol=1e-8, max_iter=100_000, random_state=0)
         svc.fit(X, Y[:, [label]].toarray()[:, 0])
@@ -58,7 +59,11 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
     X, Y = collection(100, 8, 1)
     shortlist = some(Y, 4, 2)
     text = sparse_rows(8, X.shape[1], 3, np.random.default_rng(3)) if has_text else None
-    found = train_linear(X, Y, shortlist, text, replace(EXACT, start=start)).toarray().astype(np.float64)
+    found = (
+        train_linear(X, Y, shortlist, word_centroids(X, Y, text), replace(EXACT, start=start))
+        .toarray()
+        .astype(np.float64)
+    )
     dense_X, dense_Y = np.column_stack([X.toarray(), np.ones(100)]).astype(np.float64), Y.toarray()
     for label in range(8):
         rows = [i for i in range(100) if dense_Y[i, label] or label in shortlist[i]]
@@ -77,7 +82,7 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
 def test_a_few_passes_come_close_to_the_minimum() -> None:
     X, Y = collection(300, 8, 5)
     config = replace(EXACT, max_passes=20, tolerance=0.05)
-    found = train_linear(X, Y, everything(Y), None, config).toarray().astype(np.float64)
+    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), config).toarray().astype(np.float64)
     dense_X = np.column_stack([X.toarray(), np.ones(300)]).astype(np.float64)
     for label in range(8):
         args = (np.zeros(found.shape[1]), dense_X, Y.toarray()[:, label] * 2.0 - 1, config.C)
@@ -103,8 +108,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
     text = sp.csr_matrix((7, X.shape[1]), dtype=np.float32).tolil()
     text[6, 3] = 1
     config = replace(EXACT, start=2.0)
-    assert not train_linear(X, Y, everything(Y), None, config)[5:].toarray().any()
-    found = train_linear(X, Y, everything(Y), text.tocsr(), config).toarray()
+    assert not train_linear(X, Y, everything(Y), word_centroids(X, Y, None), config)[5:].toarray().any()
+    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, text.tocsr()), config).toarray()
     assert not found[5].any()
     assert found[6].nonzero()[0].tolist() == [3]
     assert found[6, 3] == pytest.approx(2.0)
@@ -112,8 +117,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
 
 def test_pruning_drops_small_weights_and_no_bias() -> None:
     X, Y = collection(100, 6, 0)
-    whole = train_linear(X, Y, everything(Y), None, EXACT)
-    pruned = train_linear(X, Y, everything(Y), None, replace(EXACT, prune=0.1))
+    whole = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), EXACT)
+    pruned = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, prune=0.1))
     assert pruned.nnz < whole.nnz
     wanted = whole.toarray()
     for row in wanted:
@@ -129,7 +134,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
-        found = train_linear(X, Y, some(Y, 6, 0), None, config)
+        found = train_linear(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config)
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
 
     whole = train(3)

@@ -12,7 +12,6 @@ from fakes import make_config
 from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import neighbours
-from xmlcli.errors import ConfigError
 from xmlcli.neighbours import LabelVectors, choose_prior, make_index, recall, shortlist_size
 
 Floats = npt.NDArray[np.float32]
@@ -66,11 +65,6 @@ def test_nothing_searchable_or_nothing_asked_gives_padding(backend: str) -> None
         assert (indices.shape, indices.dtype, scores.dtype) == ((rows, 3), np.int32, np.float32)
         assert (indices == L).all()
         assert np.isneginf(scores).all()
-
-
-def test_a_search_by_words_needs_word_centroids() -> None:
-    with pytest.raises(ConfigError, match=r"(?s)no word centroids to search.*proxy\.words=true"):
-        make_index(replace(label_vectors(), words=None), np.ones(L, np.float32), replace(CONFIG, backend="words"))
 
 
 def recalled(

@@ -62,6 +62,7 @@ def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call)
     folder = workspace.root / "artifacts" / "demo"
     needed = (
         "prepared/label_text_X.npz",
+        "prepared/label_words.npz",
         "cycle2/clf/model.safetensors",
         "cycle3/labels/Z.npy",
         "cycle3/labels/bonus.npy",

@@ -90,12 +90,9 @@ class ProxyConfig:
     """Take a pair's document out of its label's centroid."""
     label_text: bool
     """Count a label's own text as one more document of it; a label without documents then has an embedding."""
-    words: bool
-    """Also embed labels in the space of words, as centroids of tf-idf rows."""
     priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
     """Bonus of a label with n documents: prior * ln(1 + n), added to its cosine. Of several the one whose shortlists
-    have the largest recall on validation is taken, the first where there are no validation documents. Several need
-    words."""
+    have the largest recall on validation is taken, the first where there are no validation documents."""
 
 
 @dataclass(frozen=True)
@@ -239,21 +236,10 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     if isinstance(raw, dict):
         problems += _override(raw, overrides or {})
     config = build(Config, raw, problems)
-    problems += [] if config is None else _contradictions(config)
     if problems or config is None:
         where = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
         raise ConfigError("a pipeline cannot be used", where=where, found="; ".join(problems))
     return config
-
-
-def _contradictions(config: Config) -> list[str]:
-    """Return what is wrong with values that are right one by one."""
-    problems = []
-    if not config.proxy.words and config.shortlist.backend == "words":
-        problems.append("shortlist.backend: 'words' needs proxy.words: true; exact and nmslib do without")
-    if not config.proxy.words and len(config.proxy.priors) > 1:
-        problems.append("proxy.priors: one is chosen of several only with proxy.words: true; name one, such as [0.0]")
-    return problems
 
 
 def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:

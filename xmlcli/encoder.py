@@ -15,13 +15,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
-from numba import njit
 from torch import nn
 
 from xmlcli.config import ModelConfig
+from xmlcli.products import sparse_product
 from xmlcli.progress import Progress, silent
 from xmlcli.runtime import one_thread_each
-from xmlcli.threads import over_rows
 
 _BLOCK = 1024
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
@@ -125,24 +124,22 @@ class Batch:
 
 @dataclass(frozen=True)
 class TokenUse:
-    """Which documents of a batch use a token: the batch's CSR rows transposed, without the tokens nobody uses.
+    """Which documents of a batch use a token.
 
     Attributes:
-        rows: int64 (U,), the tokens, ascending.
-        offsets: int64 (U + 1,); documents: int32 (nnz,); weights: float32 (nnz,), grouped by token.
+        rows: int64 (U,), the tokens that are used, ascending.
+        weights: float32 CSR (U, B), the batch transposed.
     """
 
     rows: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    documents: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
+    weights: sp.csr_matrix
 
     @staticmethod
     def of(X: sp.csr_matrix) -> TokenUse:
         """Transpose X float32 CSR (B, F)."""
         rows, local = np.unique(X.indices, return_inverse=True)
-        columns = sp.csr_matrix((X.data, local, X.indptr), shape=(X.shape[0], len(rows))).tocsc()
-        return TokenUse(rows.astype(np.int64), columns.indptr.astype(np.int64), columns.indices, columns.data)
+        batch = sp.csr_matrix((X.data, local, X.indptr), shape=(X.shape[0], len(rows)))
+        return TokenUse(rows.astype(np.int64), batch.T.tocsr())
 
     def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the rows of the token table and the loss's gradient by them, float32 (U, D).
@@ -150,31 +147,14 @@ class TokenUse:
         `grad` float32 (B, D) is the gradient by the bags.
         """
         if grad.device.type == "cpu":
-            total = np.empty((len(self.rows), grad.shape[1]), np.float32)
-            each = grad.numpy()
-            over_rows(
-                len(self.rows),
-                lambda at, end: _add_up(self.offsets, self.documents, self.weights, each, at, end, total),
-            )
-            return torch.from_numpy(self.rows), torch.from_numpy(total)
-        places = np.repeat(np.arange(len(self.rows)), np.diff(self.offsets))
+            return torch.from_numpy(self.rows), torch.from_numpy(sparse_product(self.weights, grad.numpy()))
+        places = np.repeat(np.arange(len(self.rows)), np.diff(self.weights.indptr))
         where, documents, weights = (
-            torch.from_numpy(array).to(grad.device) for array in (places, self.documents, self.weights)
+            torch.from_numpy(array).to(grad.device) for array in (places, self.weights.indices, self.weights.data)
         )
         found = torch.zeros(len(self.rows), grad.shape[1], device=grad.device)
         found.index_add_(0, where, weights[:, None] * grad[documents.long()])
         return torch.from_numpy(self.rows).to(grad.device), found
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _add_up(offsets, documents, weights, each, first, last, total):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(first, last):
-        row = total[i]
-        row[:] = 0
-        for p in range(offsets[i], offsets[i + 1]):
-            weight, vector = weights[p], each[documents[p]]
-            for d in range(len(row)):
-                row[d] += weight * vector[d]
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from scipy.special import erf
 
 from xmlcli.merged_scores import MergedScores
+from xmlcli.products import sparse_product
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.scoring import Combination, Scores, rank
@@ -50,7 +51,7 @@ class DocumentEncoder:
 
     def __call__(self, X: sp.csr_matrix) -> Floats:
         """Return f(x) of X float32 CSR (N, F): float32 (N, D)."""
-        bags = np.asarray(X @ self.tokens, np.float32)
+        bags = sparse_product(X, self.tokens)
         z = np.maximum(bags, 0) if self.activation == "relu" else bags * (0.5 + 0.5 * erf(bags * np.float32(0.5**0.5)))
         if self.residual is None:
             return z

@@ -40,6 +40,7 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
         "Y_test.npz": FileSpec("float32", ("N_test", "L")),
         "validation_rows.npy": FileSpec("int64", ("N_validation",)),
         "inverse_propensity.npy": FileSpec("float32", ("L",)),
+        "label_words.npz": FileSpec("float32", ("L", "F"), inference=True),
         "label_text_X.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "test_filter.npy": FileSpec("int32", ("P", 2), optional=True),
         "features.json": FileSpec(optional=True),
@@ -50,7 +51,6 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     "labels": {
         "Z.npy": FileSpec("float32", ("L", "D"), inference=True),
         "bonus.npy": FileSpec("float32", ("L",), inference=True),
-        "words.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "proxy.safetensors": FileSpec(),
         "report.json": FileSpec(),
     },

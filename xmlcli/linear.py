@@ -21,7 +21,6 @@ from numba import njit
 from xmlcli.config import LinearConfig
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
-from xmlcli.word_index import word_centroids
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -68,7 +67,7 @@ def train_linear(
     X: sp.csr_matrix,
     Y: sp.csr_matrix,
     shortlist: Ints | sp.csr_matrix,
-    label_text: sp.csr_matrix | None,
+    words: sp.csr_matrix,
     config: LinearConfig,
     *,
     first_label: int = 0,
@@ -77,12 +76,13 @@ def train_linear(
     """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
     a label are dropped, those that together hold `prune` of its squared length.
 
-    X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; label_text: float32 CSR (L, F). Where the
-    labels are some of all, `first_label` is the first one's number, from which its random order follows.
+    X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the labels'
+    unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which its random
+    order follows.
     """
     L, F = Y.shape[1], X.shape[1]
     problems = label_problems(Y, shortlist)
-    start = (word_centroids(X, Y, label_text) * np.float32(config.start)).tocsr()
+    start = (words * np.float32(config.start)).tocsr()
     room = _room(X, problems, start)
     blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
     first = 0

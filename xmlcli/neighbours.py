@@ -16,7 +16,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.config import ShortlistConfig
-from xmlcli.errors import ConfigError
 from xmlcli.merged_index import MergedIndex
 from xmlcli.metrics import hit_matrix
 from xmlcli.ranks import ALONE, Ranks
@@ -72,12 +71,7 @@ def _own_index(
 ) -> Index:
     """Index one rank's labels; of several ranks by the words alone, the dense embeddings decide on what all propose."""
     if config.backend == "words":
-        if labels.words is None:
-            raise ConfigError(
-                "the labels have no word centroids to search",
-                where="shortlist.backend: words",
-                remedy="set proxy.words=true, or shortlist.backend to exact or nmslib",
-            )
+        assert labels.words is not None, "whoever searches by words has read the centroids"
         share = config.vectors if ranks.size == 1 else 0.0
         return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share, ranks=ranks)
     from xmlcli.dense_index import ExactIndex, HnswIndex

@@ -21,9 +21,10 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-_POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
+_POSTINGS = 100_000  # of a document; what is over are its most frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.03
+_LABELS = 1024  # a block, whose sums have many more entries than are kept
 
 
 def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
@@ -31,11 +32,20 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
 
     Entries under 0.03 are dropped: frequent labels have thousands, which cost time and decide nothing.
     """
-    sums = Y.T.tocsr() @ X
-    found = weigh_rows(sums if label_text is None else (sums + label_text).tocsr(), None)
-    found.data[found.data < _SMALLEST] = 0
-    found.eliminate_zeros()
-    return found
+    labels = Y.T.tocsr()
+    blocks: dict[int, sp.csr_matrix] = {}
+
+    def some(first: int, last: int) -> None:
+        for at in range(first, last, _LABELS):
+            rows = slice(at, min(at + _LABELS, last))
+            sums = labels[rows] @ X
+            found = weigh_rows(sums if label_text is None else (sums + label_text[rows]).tocsr(), None)
+            found.data[found.data < _SMALLEST] = 0
+            found.eliminate_zeros()
+            blocks[at] = found
+
+    over_rows(labels.shape[0], some)
+    return sp.vstack([blocks[at] for at in sorted(blocks)], format="csr")
 
 
 def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:

@@ -18,6 +18,7 @@ from xmlcli.cli.embed_labels import embed_labels_cli
 from xmlcli.cli.evaluate import evaluate_cli
 from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
+from xmlcli.cli.generate import generate_cli
 from xmlcli.cli.init_clf import init_clf_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
@@ -76,6 +77,7 @@ for _name, _command in (
     ("datasets", datasets_cli),
     ("fetch", fetch_cli),
     ("convert", convert_cli),
+    ("generate", generate_cli),
 ):
     app.command(_name, rich_help_panel=_MAIN)(_command)
 for _name, _command in (

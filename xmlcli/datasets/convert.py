@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,13 +25,21 @@ LF, PECOS = "lf", "pecos"
 _ROWS_A_REPORT = 5_000
 
 
-def write_dataset(dataset: RawDataset, target: Path, layout: str, *, progress: Progress = silent) -> list[Path]:
+def write_dataset(
+    dataset: RawDataset,
+    target: Path,
+    layout: str,
+    *,
+    extra: Mapping[str, bytes] | None = None,
+    progress: Progress = silent,
+) -> list[Path]:
     """Write a dataset into a new folder.
 
     Args:
         dataset: what to write.
         target: the folder; it must not exist, or be empty.
         layout: `lf` or `pecos`.
+        extra: name and content of files to go with it.
         progress: told documents written and in all.
 
     Returns:
@@ -50,6 +58,8 @@ def write_dataset(dataset: RawDataset, target: Path, layout: str, *, progress: P
         if dataset.test_filter is not None:
             lines = "".join(f"{row} {label}\n" for row, label in dataset.test_filter.tolist())
             (folder / "filter_labels_test.txt").write_text(lines, encoding="utf-8")
+        for name, content in (extra or {}).items():
+            (folder / name).write_bytes(content)
     return sorted(target.iterdir())
 
 

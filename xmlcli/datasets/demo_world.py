@@ -100,7 +100,7 @@ class Documents:
 def make_world(parameters: DemoParameters, rng: np.random.Generator) -> World:
     """Draw themes, words and the label prior."""
     p = parameters
-    prior = _power_law(p.num_labels, p.prior_exponent, _RANK_OFFSET)[rng.permutation(p.num_labels)]
+    prior = power_law(p.num_labels, p.prior_exponent, _RANK_OFFSET)[rng.permutation(p.num_labels)]
     theme_of = rng.permutation(np.arange(p.num_labels) % p.num_themes)
     by_theme = np.argsort(theme_of, kind="stable")
     labels_in = np.bincount(theme_of, minlength=p.num_themes)
@@ -111,7 +111,7 @@ def make_world(parameters: DemoParameters, rng: np.random.Generator) -> World:
     num_words = p.num_general_words + num_theme_words + int(pool_start[-1])
     # Words by number: general, then those of the themes, then the pools of own words.
     theme_words = p.num_general_words + np.arange(num_theme_words).reshape(p.num_themes, p.words_per_theme)
-    theme_shares = _power_law(p.words_per_theme, 0.8)
+    theme_shares = power_law(p.words_per_theme, 0.8)
     place = rng.random((p.num_labels, p.words_per_label)) * pool_size[theme_of][:, None]
     own_words = p.num_general_words + num_theme_words + pool_start[theme_of][:, None] + place.astype(np.int64)
     word_theme = np.full(num_words, -1, dtype=np.int64)
@@ -119,15 +119,15 @@ def make_world(parameters: DemoParameters, rng: np.random.Generator) -> World:
     word_share = np.zeros(num_words)
     word_share[theme_words] = theme_shares
     background = np.full(num_words, p.noise_share / num_words)
-    background[: p.num_general_words] += (1 - p.noise_share) * _power_law(p.num_general_words, 1.0, 2.0)
+    background[: p.num_general_words] += (1 - p.noise_share) * power_law(p.num_general_words, 1.0, 2.0)
     return World(
-        vocabulary=_make_words(num_words, rng),
+        vocabulary=make_words(num_words, rng),
         prior=prior,
         theme_of=theme_of,
         by_theme=by_theme,
         theme_start=theme_start,
         own_words=own_words,
-        own_shares=_power_law(p.words_per_label, 0.5),
+        own_shares=power_law(p.words_per_label, 0.5),
         theme_words=theme_words,
         theme_shares=theme_shares,
         word_theme=word_theme,
@@ -145,10 +145,10 @@ def draw_documents(world: World, parameters: DemoParameters, num: int, rng: np.r
     document = np.repeat(np.arange(num), lengths)
     total = len(document)
     label = slots[document, (rng.random(total) * sizes[document]).astype(np.int64)]
-    own = world.own_words[label, _draw(world.own_shares, rng.random(total))]
-    theme = world.theme_words[world.theme_of[label], _draw(world.theme_shares, rng.random(total))]
+    own = world.own_words[label, draw(world.own_shares, rng.random(total))]
+    theme = world.theme_words[world.theme_of[label], draw(world.theme_shares, rng.random(total))]
     words = np.where(rng.random(total) < p.own_share, own, theme)
-    words = np.where(rng.random(total) < p.background_share, _draw(world.background, rng.random(total)), words)
+    words = np.where(rng.random(total) < p.background_share, draw(world.background, rng.random(total)), words)
     used = np.arange(slots.shape[1]) < sizes[:, None]
     kept = used & (rng.random(slots.shape) >= p.missing)
     stays = (rng.random(num) * sizes).astype(np.int64)
@@ -160,10 +160,15 @@ def draw_documents(world: World, parameters: DemoParameters, num: int, rng: np.r
 
 def label_names(world: World) -> list[str]:
     """A name a label: its two most likely own words and, where that is taken already, a number."""
+    return make_names(world.own_words[:, :2], world.vocabulary)
+
+
+def make_names(words: IntArray, vocabulary: list[str]) -> list[str]:
+    """A name for each pair of words, int64 (L, 2): the two and, where that is taken already, a number."""
     seen: dict[str, int] = {}
     names = []
-    for first, second in world.own_words[:, :2].tolist():
-        name = f"{world.vocabulary[first]} {world.vocabulary[second]}"
+    for first, second in words.tolist():
+        name = f"{vocabulary[first]} {vocabulary[second]}"
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name} {seen[name]}")
     return names
@@ -175,8 +180,8 @@ def _draw_label_sets(
     """Labels of each document: sizes int64 (num,), and int64 (num, most) of which the first `size` count."""
     p = parameters
     choices, shares = zip(*p.set_sizes, strict=True)
-    sizes = np.array(choices)[_draw(np.array(shares), rng.random(num))]
-    themes = _draw(world.theme_prior, rng.random(num))
+    sizes = np.array(choices)[draw(np.array(shares), rng.random(num))]
+    themes = draw(world.theme_prior, rng.random(num))
     reach = np.concatenate([[0.0], np.cumsum(world.prior[world.by_theme])])
     slots = np.zeros((num, max(choices)), dtype=np.int64)
     open_rows = np.arange(num)
@@ -199,21 +204,21 @@ def _has_twins(slots: IntArray, sizes: IntArray) -> npt.NDArray[np.bool_]:
     return twins
 
 
-def _power_law(num: int, exponent: float, offset: float = 0.0) -> FloatArray:
+def power_law(num: int, exponent: float, offset: float = 0.0) -> FloatArray:
     """float64 (num,): rank^-exponent, summing to 1."""
     weights = (np.arange(1, num + 1, dtype=np.float64) + offset) ** -exponent
     shares: FloatArray = weights / weights.sum()
     return shares
 
 
-def _draw(shares: FloatArray, uniform: FloatArray) -> IntArray:
+def draw(shares: FloatArray, uniform: FloatArray) -> IntArray:
     """Indices drawn by `shares` from uniform numbers in [0, 1)."""
     reach = np.cumsum(shares)
     places: IntArray = np.searchsorted(reach, uniform * reach[-1], side="right").clip(max=len(shares) - 1)
     return places
 
 
-def _make_words(num: int, rng: np.random.Generator) -> list[str]:
+def make_words(num: int, rng: np.random.Generator) -> list[str]:
     """Different made-up words of consonant and vowel by turns, all of as many syllables."""
     syllables = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
     base = len(syllables)

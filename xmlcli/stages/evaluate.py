@@ -25,7 +25,7 @@ from xmlcli.scoring import Combination, Scores, choose_beta, fit_logistic, novel
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
-VERSION = 4
+VERSION = 5
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -90,10 +90,10 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
     """Put the model together from its artifacts, without the combination; of several ranks each loads its labels."""
     config, labels, clf, ranks = job.config.shortlist, job.read("labels"), job.read("clf"), job.ranks
     N, L = prepared.dims["N"], prepared.dims["L"]
-    share = ranks.share(L)
-    tensors = clf.tensor_rows("model.safetensors", share, has_label_rows, "numpy")
+    share, name = ranks.share(L), "model.safetensors"
+    tensors = clf.numpy_tensors(name) if ranks.size == 1 else clf.tensor_rows(name, share, has_label_rows, "numpy")
     frequencies = frequencies_of(prepared.csr_rows("Y_train.npz", ranks.share(N)), ranks)
-    vectors = label_vectors(labels, ranks)
+    vectors = label_vectors(prepared, labels, config, ranks)
     scores = Scores(
         tensors["classifiers.weight"],
         tensors["classifiers.bias"][:, 0],

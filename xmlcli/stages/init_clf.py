@@ -9,10 +9,10 @@ from xmlcli.encoder import Encoder
 from xmlcli.kinds import has_label_rows
 from xmlcli.model import Classifiers, Model
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import carriers, frequencies_of, label_text, own_documents
-from xmlcli.word_index import spectral_tokens, word_centroids
+from xmlcli.stages.owned import frequencies_of, own_documents
+from xmlcli.word_index import spectral_tokens
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("seed", "model")
 
 _SAMPLE = 4096
@@ -28,9 +28,7 @@ def run(job: Job) -> None:
     if config.start == "random":
         classifiers.start_random(job.config.seed, before=share.start, after=Y.shape[1] - share.stop)
     else:
-        of_labels = carriers(prepared, X, Y, ranks)
-        words = word_centroids(of_labels.X, of_labels.Y, label_text(prepared, ranks))
-        V = spectral_tokens(words, config.dim, job.config.seed, ranks)
+        V = spectral_tokens(prepared.csr_rows("label_words.npz", share), config.dim, job.config.seed, ranks)
         length = np.linalg.norm(prepared.mapped_csr("X_train.npz")[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
         classifiers.start_at_frequencies(torch.from_numpy(frequencies_of(Y, ranks)[share]), prepared.dims["N"])

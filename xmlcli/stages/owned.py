@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.artifacts import Artifact
+from xmlcli.config import ShortlistConfig
 from xmlcli.mapped import csr_columns
 from xmlcli.neighbours import LabelVectors
 from xmlcli.ranks import Ranks
@@ -42,25 +43,23 @@ class Carriers:
 
     Attributes:
         rows: int64 (M,), ascending.
-        X: float32 CSR (M, F); Y: CSR (M, L') with the columns of this rank's labels.
+        Y: CSR (M, L') with the columns of this rank's labels.
     """
 
     rows: npt.NDArray[np.int64]
-    X: sp.csr_matrix
     Y: sp.csr_matrix
 
 
-def carriers(prepared: Artifact, X: sp.csr_matrix, Y: sp.csr_matrix, ranks: Ranks) -> Carriers:
+def carriers(prepared: Artifact, Y: sp.csr_matrix, ranks: Ranks) -> Carriers:
     """Find the documents of this rank's labels; with one rank these are all, those without labels too.
 
-    X float32 CSR (n, F) and Y CSR (n, L) are the documents that this rank owns.
+    Y: CSR (n, L), the documents that this rank owns.
     """
     if ranks.size == 1:
-        return Carriers(np.arange(Y.shape[0]), X, Y)
-    X, Y = prepared.mapped_csr("X_train.npz"), prepared.mapped_csr("Y_train.npz")
-    columns = csr_columns(Y, ranks.share(Y.shape[1]))
+        return Carriers(np.arange(Y.shape[0]), Y)
+    columns = csr_columns(prepared.mapped_csr("Y_train.npz"), ranks.share(Y.shape[1]))
     rows = np.flatnonzero(np.diff(columns.indptr))
-    return Carriers(rows, X[rows], columns[rows])
+    return Carriers(rows, columns[rows])
 
 
 def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
@@ -70,10 +69,10 @@ def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
     return prepared.csr_rows("label_text_X.npz", ranks.share(prepared.rows("label_text_X.npz")))
 
 
-def label_vectors(labels: Artifact, ranks: Ranks) -> LabelVectors:
+def label_vectors(prepared: Artifact, labels: Artifact, config: ShortlistConfig, ranks: Ranks) -> LabelVectors:
     """Return what this rank's labels are searched by."""
     share = ranks.share(labels.dims["L"])
-    words = labels.csr_rows("words.npz", share) if labels.has("words.npz") else None
+    words = prepared.csr_rows("label_words.npz", share) if config.backend == "words" else None
     Z, bonus = (labels.array_rows(name, share) for name in ("Z.npy", "bonus.npy"))
     return LabelVectors(Z, bonus, words)
 

@@ -1,4 +1,4 @@
-"""Stage prepare: from a raw dataset to features, labels, the validation split and inverse propensities.
+"""Stage prepare: from a raw dataset to features, labels, the validation split, word centroids, inverse propensities.
 
 Features are fitted on the training file alone, validation documents included; inverse propensities come from all
 training rows, as the field computes them. Documents without features or labels stay in the matrices.
@@ -26,8 +26,9 @@ from xmlcli.progress import Progress
 from xmlcli.split import carve_validation
 from xmlcli.stages.job import Job
 from xmlcli.stages.raw import find_raw
+from xmlcli.word_index import word_centroids
 
-VERSION = 1
+VERSION = 2
 SECTIONS = ("seed", "prepare")
 
 ORACLE_DEPTH = 100
@@ -92,12 +93,17 @@ def _given_features(raw: RawDataset, X: sp.csr_matrix, config: PrepareConfig) ->
 
 
 def _write_splits(out: Writer, raw: RawDataset, features: Features, validation: np.ndarray[Any, Any]) -> None:
-    """Write X and Y of the three splits; `validation` int64 (N_validation,) are rows of the training file."""
+    """Write X and Y of the three splits, and the labels' word centroids, which validation documents have no part in.
+
+    `validation`: int64 (N_validation,), rows of the training file.
+    """
     Y = raw.train.Y
     train = np.setdiff1d(np.arange(Y.shape[0]), validation)
     empty = sp.csr_matrix((0, Y.shape[1]), dtype=np.float32)
-    out.csr("X_train.npz", features.train[train])
-    out.csr("Y_train.npz", Y[train])
+    X_train, Y_train = features.train[train], Y[train]
+    out.csr("X_train.npz", X_train)
+    out.csr("Y_train.npz", Y_train)
+    out.csr("label_words.npz", word_centroids(X_train, Y_train, features.label_text))
     out.csr("X_validation.npz", features.train[validation])
     out.csr("Y_validation.npz", Y[validation])
     out.csr("X_test.npz", features.test)

@@ -8,7 +8,7 @@ from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("model", "shortlist")
 
 
@@ -19,7 +19,7 @@ def run(job: Job) -> None:
     embeddings, and on validation documents, which did not.
     """
     config, prepared, ranks = job.config.shortlist, job.read("prepared"), job.ranks
-    encoder, vectors = encoder_of(job), label_vectors(job.read("labels"), ranks)
+    encoder, vectors = encoder_of(job), label_vectors(prepared, job.read("labels"), config, ranks)
     X, Y = own_documents(prepared, "train", ranks)
     frequencies = frequencies_of(Y, ranks)[ranks.share(Y.shape[1])]
     index = make_index(vectors, frequencies, config, device=job.device, ranks=ranks)

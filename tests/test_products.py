@@ -1,0 +1,38 @@
+"""Products against dense algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from planted import sparse_rows
+
+from xmlcli import threads
+from xmlcli.products import sparse_product
+
+
+@pytest.mark.parametrize("dim", [1, 7, 128])
+def test_a_product_is_that_of_dense_algebra(dim: int) -> None:
+    rng = np.random.default_rng(0)
+    A = sparse_rows(50, 30, 5, rng).tolil()
+    A[3] = 0
+    A = A.tocsr().astype(np.float32)
+    B = rng.normal(size=(dim, 30)).astype(np.float32).T  # not contiguous
+    found = sparse_product(A, B)
+    assert (found.shape, found.dtype) == ((50, dim), np.float32)
+    assert np.allclose(found, A.toarray() @ B, atol=1e-5)
+    assert not found[3].any()
+
+
+def test_no_rows_give_no_rows() -> None:
+    assert sparse_product(sp.csr_matrix((0, 4), dtype=np.float32), np.ones((4, 3), np.float32)).shape == (0, 3)
+
+
+def test_threads_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    A, B = sparse_rows(200, 40, 9, rng), rng.normal(size=(40, 16)).astype(np.float32)
+    found = set()
+    for count in (1, 3):
+        monkeypatch.setattr(threads, "num_threads", lambda count=count: count)
+        found.add(sparse_product(A, B).tobytes())
+    assert len(found) == 1
