@@ -53,12 +53,6 @@ class Index(Protocol):
         """
 
 
-def shortlist_size(num_documents: int, num_labels: int, config: ShortlistConfig) -> int:
-    """Return the length of the shortlists: all labels of a small collection, `size` of a large one."""
-    complete = num_documents * num_labels <= config.complete_pairs
-    return num_labels if complete else min(config.size, num_labels)
-
-
 def make_index(labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu") -> Index:
     """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label."""
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)

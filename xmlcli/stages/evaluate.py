@@ -16,7 +16,7 @@ from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.neighbours import LabelVectors, make_index, recall, shortlist_size
+from xmlcli.neighbours import LabelVectors, make_index, recall
 from xmlcli.scoring import Scores, choose_beta, fit_logistic, novel_documents, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.word_index import label_frequencies
@@ -78,7 +78,7 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
             clf.csr("linear.npz") if clf.has("linear.npz") else None,
             prepared.csr("label_text_X.npz") if prepared.has("label_text_X.npz") else None,
         ),
-        shortlist_size(Y.shape[0], Y.shape[1], config),
+        min(config.size, Y.shape[1]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xmlcli.encoder import encode, unit
-from xmlcli.neighbours import LabelVectors, make_index, recall, shortlist_size
+from xmlcli.neighbours import LabelVectors, make_index, recall
 from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.word_index import label_frequencies
@@ -24,7 +24,7 @@ def run(job: Job) -> None:
     words = prepared.csr("label_words.npz") if config.backend == "words" else None
     vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
     index = make_index(vectors, label_frequencies(Y), config, device=job.device)
-    size = shortlist_size(Y.shape[0], Y.shape[1], config)
+    size = min(config.size, Y.shape[1])
     indices, scores = index.search(unit(encode(encoder, X)), size, X=X, progress=job.progress)
     X_validation, Y_validation = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
     found, _ = index.search(unit(encode(encoder, X_validation)), size, X=X_validation)
