@@ -44,7 +44,6 @@ def trained(dataset: Path, root: Path, **more: object) -> subprocess.Popen[str]:
 def process_of_rank(rank: int, agent: int) -> int:
     """Return the process that torchrun's `agent` started as that rank."""
     children = Path(f"/proc/{agent}/task/{agent}/children").read_text().split()
-    (found,) = (
-        int(c) for c in children if f"RANK={rank}".encode() in Path(f"/proc/{c}/environ").read_bytes().split(b"\0")
-    )
+    environments = {int(child): Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children}
+    (found,) = (child for child, variables in environments.items() if f"RANK={rank}".encode() in variables)
     return found

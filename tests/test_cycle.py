@@ -186,7 +186,7 @@ def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: 
 @pytest.mark.parametrize(
     "change",
     [
-        {"shortlist__size": 4, "shortlist__complete_pairs": 0},
+        {"shortlist__size": 4},
         {"linear__enabled": False},
         {"shortlist__backend": "exact"},
         {"model__residual": False},

@@ -43,7 +43,8 @@ def objective(
 
 
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
-def test_complete_shortlists_give_scikit_learns_classifiers(C: float) -> None:
+def test_complete_shortlists_give_scikit_learns_classifiers(C: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_ABSENT", 0.0)  # LinearSVC draws the bias to 0
     X, Y = collection(120, 6, 0)
     found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).toarray()
     for label in range(6):
@@ -73,6 +74,7 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
         total[-1] = 0
         unit = total / np.linalg.norm(total)
         w0 = start * np.where(unit < 0.03, 0, unit)
+        w0[-1] = -1
         args = (w0, dense_X[rows], signs, EXACT.C)
         best = minimize(objective, w0, args, jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
         assert objective(found[label], *args)[0] <= best.fun * (1 + 1e-5)
@@ -85,7 +87,7 @@ def test_a_few_passes_come_close_to_the_minimum() -> None:
     found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), config).toarray().astype(np.float64)
     dense_X = np.column_stack([X.toarray(), np.ones(300)]).astype(np.float64)
     for label in range(8):
-        args = (np.zeros(found.shape[1]), dense_X, Y.toarray()[:, label] * 2.0 - 1, config.C)
+        args = (np.append(np.zeros(found.shape[1] - 1), -1), dense_X, Y.toarray()[:, label] * 2.0 - 1, config.C)
         best = minimize(objective, args[0], args, jac=True, method="L-BFGS-B")
         assert objective(found[label], *args)[0] <= best.fun * 1.01
 

@@ -12,7 +12,7 @@ from fakes import make_config
 from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import neighbours
-from xmlcli.neighbours import LabelVectors, choose_prior, make_index, recall, shortlist_size
+from xmlcli.neighbours import LabelVectors, choose_prior, make_index, recall
 
 Floats = npt.NDArray[np.float32]
 CONFIG = make_config().shortlist
@@ -102,14 +102,6 @@ def test_the_prior_is_the_first_where_there_is_no_choice_to_make(monkeypatch: py
     assert choose_prior(words, frequencies, [0.3], X, Y, 5) == 0.3
     assert choose_prior(words, frequencies, [0.2, 0.1], X, sp.csr_matrix((4, L), dtype=np.float32), 5) == 0.2
     assert choose_prior(words, frequencies, [0.2, 0.1], X[:0], Y[:0], 5) == 0.2
-
-
-def test_a_small_collection_is_shortlisted_whole() -> None:
-    config = replace(CONFIG, size=10, complete_pairs=1000)
-    assert shortlist_size(100, 10, config) == 10
-    assert shortlist_size(20, 50, config) == 50
-    assert shortlist_size(21, 50, config) == 10
-    assert shortlist_size(1000, 4, config) == 4
 
 
 def test_recall_counts_pairs_and_not_padding() -> None:

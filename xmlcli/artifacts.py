@@ -97,6 +97,11 @@ class Writer:
         if self._ranks.is_first:
             self._close(name, tensors=files.tensor_shapes(path))
 
+    def written_csr(self, name: str) -> sp.csr_matrix | None:
+        """Return a matrix that rank 0 has written, read from the disk as it is used; None where it wrote none."""
+        path = self._folder / name
+        return mapped.map_csr(path) if path.exists() else None
+
     def finish(self) -> None:
         """Write the manifest; ArtifactError where a file of the kind is missing."""
         missing = [n for n, spec in KINDS[self._kind].items() if not spec.optional and n not in self._entries]
@@ -133,11 +138,11 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
     if not ranks.is_first:
-        yield Writer(folder, kind, ranks)
+        yield Writer(ranks.decide(lambda: folder), kind, ranks)
         ranks.wait()
         return
     with files.atomic_folder(folder) as temporary:
-        out = Writer(temporary, kind, ranks)
+        out = Writer(ranks.decide(lambda: temporary), kind, ranks)
         yield out
         out.finish()
     ranks.wait()

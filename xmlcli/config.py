@@ -106,8 +106,6 @@ class ShortlistConfig:
     """Share of the dense embeddings' cosine in the score."""
     size: Count
     """Labels a document, k."""
-    complete_pairs: Annotated[int, Range(0)]
-    """Shortlist every label where documents times labels are no more than this."""
     mask_unseen: bool
     """Leave labels without documents out of the search."""
     M: Annotated[int, Range(2, 1000), OnlyWith("backend", "nmslib")]

@@ -5,7 +5,8 @@ Dense vectors generalise, exact words decide; the two together beat either. Labe
     |w - w0_l|^2 / 2 + C sum_i max(0, 1 - y_il (w·x_i + b))^2
 
 over its documents (y = 1) and the documents that have it on their shortlist (y = -1), where w0_l is `start` times the
-unit centroid of its documents: a label of few documents stays near its centroid. Solved by dual coordinate descent with
+unit centroid of its documents, and -1 for the bias: a label of few documents stays near its centroid, and is absent
+where the words say nothing. Solved by dual coordinate descent with
 shrinking (Hsieh et al. 2008, algorithm 3), label by label.
 """
 
@@ -27,6 +28,7 @@ Ints = npt.NDArray[np.int32]
 
 _BLOCK_ENTRIES = 16_000_000
 _BLOCK_ROWS = 1024
+_ABSENT = -1.0  # where the bias starts and is drawn to
 _NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 
 
@@ -124,7 +126,8 @@ def _solve_block(
         _solve(
             X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
             problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
-            np.float32(config.C), config.max_passes, np.float32(config.tolerance), np.float32(config.prune),
+            np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
+            np.float32(config.prune),
             counts, columns, values,
         )  # fmt: skip
 
@@ -135,7 +138,7 @@ def _solve_block(
 @njit(cache=True, fastmath=True, nogil=True)
 def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
-    first_label, F, C, max_passes, tolerance, prune, counts, columns, values,
+    first_label, F, C, absent, max_passes, tolerance, prune, counts, columns, values,
 ):  # fmt: skip
     """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
     w = np.zeros(F + 1, np.float32)
@@ -149,6 +152,7 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
             touched[num_touched] = s_columns[p]
             num_touched += 1
         own = slice(offsets[first + label], offsets[first + label + 1])
+        w[F] = absent if own.stop > own.start else np.float32(0)
         num_touched = _descend(
             x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
             C, max_passes, tolerance, np.int64(first_label + first + label),

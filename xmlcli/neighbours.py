@@ -41,12 +41,6 @@ class LabelVectors:
     words: sp.csr_matrix | None = None
 
 
-def shortlist_size(num_documents: int, num_labels: int, config: ShortlistConfig) -> int:
-    """Return the length of the shortlists: all labels of a small collection, `size` of a large one."""
-    complete = num_documents * num_labels <= config.complete_pairs
-    return num_labels if complete else min(config.size, num_labels)
-
-
 def make_index(
     labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu", ranks: Ranks = ALONE
 ) -> Index:

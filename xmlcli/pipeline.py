@@ -35,7 +35,6 @@ from xmlcli.stages.job import Job
 from xmlcli.workspace import Workspace, lock
 
 Identity = dict[str, Any]
-_BY_THE_FIRST = ("prepare",)  # stages that rank 0 does by itself
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "nmslib")
 
 
@@ -142,7 +141,7 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
         workspace=workspace,
         config=session.config,
         device=resolve_device(session.device),
-        ranks=ALONE if call.stage in _BY_THE_FIRST else ranks,
+        ranks=ranks,
         progress=session.progress,
         makers={kind: made_by[ref].command for kind, ref in call.inputs.items() if ref in made_by},
     )
@@ -150,8 +149,7 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
         check_enough(job.read(kind), ranks)
     identity = ranks.decide(partial(_open_scratch, session, job))
     started, sent = time.perf_counter(), ranks.sent
-    if ranks.is_first or call.stage not in _BY_THE_FIRST:
-        session.registry(call.stage).load()(job)
+    session.registry(call.stage).load()(job)
     note_ranks(job.notes, ranks, sent)
     seconds = time.perf_counter() - started
     if not ranks.is_first:

@@ -20,7 +20,7 @@ from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.kinds import has_label_rows
 from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.neighbours import make_index, recall, shortlist_size
+from xmlcli.neighbours import make_index, recall
 from xmlcli.scoring import Combination, Scores, choose_beta, fit_logistic, novel_documents, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
@@ -108,7 +108,7 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
         DocumentEncoder.of(tensors, job.config.model.activation),
         make_index(vectors, frequencies[share], config, device=job.device, ranks=ranks),
         scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
-        shortlist_size(N, L, config),
+        min(config.size, L),
         ranks=ranks,
     )
 

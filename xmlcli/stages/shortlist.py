@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xmlcli.encoder import encode, unit
-from xmlcli.neighbours import make_index, recall, shortlist_size
+from xmlcli.neighbours import make_index, recall
 from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
@@ -23,7 +23,7 @@ def run(job: Job) -> None:
     X, Y = own_documents(prepared, "train", ranks)
     frequencies = frequencies_of(Y, ranks)[ranks.share(Y.shape[1])]
     index = make_index(vectors, frequencies, config, device=job.device, ranks=ranks)
-    size = shortlist_size(prepared.dims["N"], Y.shape[1], config)
+    size = min(config.size, Y.shape[1])
     indices, scores = index.search(unit(encode(encoder, X)), size, X=X, progress=job.progress)
     X_validation, Y_validation = own_documents(prepared, "validation", ranks)
     found, _ = index.search(unit(encode(encoder, X_validation)), size, X=X_validation)
