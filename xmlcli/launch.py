@@ -93,6 +93,11 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
 
     wait_when_terminated()
     if resolve_device(device) == "cuda":
+        if local >= torch.cuda.device_count():
+            raise UsageError(
+                f"{here} processes are too many for {torch.cuda.device_count()} GPUs",
+                remedy="start one for each, or use --device cpu",
+            )
         torch.cuda.set_device(local)
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=FOREVER, device_id=torch.device("cuda", local))
     else:

@@ -1,11 +1,12 @@
 """What carries bytes between ranks: torch.distributed, over gloo for the CPU's memory and NCCL for the GPUs'.
 
-Counts of bytes sent are those of the algorithms in use: to each other rank its part, and twice (R - 1) / R of a table
-for a sum.
+Counts of bytes sent are what an algorithm must send: to each other rank its part, and 2 (R - 1) / R of a table for a
+sum. Only a run's own processes speak to each other, and pickle is used between them alone, never for a file.
 """
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -84,9 +85,14 @@ class TorchLink:
 
     def broadcast(self, value: Any) -> Any:
         """See `ranks.Link.broadcast`."""
-        box = [value]
-        _carried(lambda: dist.broadcast_object_list(box, src=0, group=self._group, device=torch.device("cpu")))
-        return box[0]
+        data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+        length = torch.tensor([len(data)])
+        _carried(lambda: dist.broadcast(length, src=0, group=self._group))
+        if self.rank:
+            data = torch.empty(int(length), dtype=torch.uint8)
+        _carried(lambda: dist.broadcast(data, src=0, group=self._group))
+        self._sent += 0 if self.rank else (self.size - 1) * (8 + len(data))
+        return pickle.loads(data.numpy().tobytes())
 
     def send(self, block: Array, to: int) -> None:
         """See `ranks.Link.send`."""

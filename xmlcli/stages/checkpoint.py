@@ -43,7 +43,7 @@ class Checkpoint:
 
     def tick(self, step: int) -> None:
         """Save when enough time has passed since the last time."""
-        if self._ranks.decide(lambda: time.monotonic() - self._saved_at >= self._seconds):
+        if self._ranks.most(int(time.monotonic() - self._saved_at >= self._seconds)):
             self.save(step)
 
     def save(self, step: int) -> None:

@@ -30,10 +30,13 @@ def run(job: Job) -> None:
     share, cycle = ranks.share(Y.shape[1]), job.call.cycle or 1
     model = _load(job, X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
+    sent, start = ranks.sent, checkpoint.restore()
     train(
-        model, data, schedule, cycle=cycle, seed=job.config.seed, start=checkpoint.restore(),
+        model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
         after_step=checkpoint.tick, progress=job.progress,
     )  # fmt: skip
+    if ranks.size > 1 and start < schedule.steps:
+        job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
     linear = None
     if job.config.linear.enabled and cycle == job.config.cycles:
         checkpoint.save(schedule.steps)
