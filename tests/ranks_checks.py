@@ -25,7 +25,7 @@ from xmlcli.own_problems import own_problems
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.schedule import Schedule
 from xmlcli.scoring import Scores
-from xmlcli.spectral import right_singular_vectors
+from xmlcli.singular_vectors import right_singular_vectors
 from xmlcli.training import TrainingData, train
 from xmlcli.word_index import word_centroids
 

@@ -14,7 +14,7 @@ from numba import njit
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
-from xmlcli.spectral import right_singular_vectors
+from xmlcli.singular_vectors import right_singular_vectors
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
