@@ -111,7 +111,7 @@ def test_scores_too_close_for_bins_are_ranked_right() -> None:
 
 def test_the_most_frequent_words_of_a_long_document_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heaviest first; a word of more labels than are left of the budget is passed over, lighter ones still count."""
-    monkeypatch.setattr(word_index, "_POSTINGS", 10)
+    monkeypatch.setattr(word_index, "POSTINGS", 10)
     words = sp.csr_matrix(np.random.default_rng(0).random((9, 5)).astype(np.float32))
     words[4:, 0] = words[1:, 2] = words[2:, 3] = words[8:, 4] = 0
     words = words.tocsr()
@@ -136,7 +136,7 @@ def test_the_heaviest_word_counts_however_many_labels_have_it(monkeypatch: pytes
     for row in range(alone.shape[0]):
         own = slice(alone.indptr[row], alone.indptr[row + 1])
         alone.data[own] *= alone.data[own] == alone.data[own].max(initial=0)
-    monkeypatch.setattr(word_index, "_POSTINGS", 1)
+    monkeypatch.setattr(word_index, "POSTINGS", 1)
     found, wanted = search(9, share=0.1, **given), oracle(9, share=0.1, **given | {"X": alone})
     assert found[0].tolist() == wanted[0].tolist()
 

@@ -22,6 +22,7 @@ from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
+from xmlcli.word_index import POSTINGS, add_postings, refresh, restore
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -33,6 +34,7 @@ _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 _BLOCK = 1024
+_GROUP = 6
 _FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
 
 
@@ -170,7 +172,7 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
 
     table = np.column_stack([score[there] for score in scores.values()]).astype(np.float64)
     scale = np.maximum(table.std(axis=0), 1e-9)
-    fitted = LogisticRegression(C=1e4, max_iter=500).fit(table / scale, right)
+    fitted = LogisticRegression(C=1e4, max_iter=100, solver="newton-cholesky").fit(table / scale, right)
     coefficients = dict(zip(scores, (fitted.coef_[0] / scale).tolist(), strict=True))
     return Combination("logistic", {**coefficients, "intercept": float(fitted.intercept_[0])})
 
@@ -183,11 +185,12 @@ def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALO
     more than it should with documents that are new. Of several ranks each gives its training documents.
     """
     columns, nearest = X_train.tocsc(), np.zeros(X.shape[0], np.float32)
+    lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
 
     def kernel(first: int, last: int) -> None:
         _nearest(
-            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, X_train.shape[0], first, last,
-            nearest,
+            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, lengths, X_train.shape[0],
+            first, last, nearest,
         )  # fmt: skip
 
     over_rows(X.shape[0], kernel)
@@ -197,16 +200,23 @@ def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALO
 
 @njit(cache=True, nogil=True)
 def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, offsets, rows, values, num_rows, first, last, found
+    x_offsets, x_columns, x_values, offsets, rows, values, lengths, num_rows, first, last, found
 ):
-    """Write the largest product of CSR rows first, …, last - 1 with a row of the CSC matrix (num_rows, F)."""
-    total = np.zeros(num_rows, np.float32)
+    """Write the largest product of CSR rows first, …, last - 1 with a row of the CSC matrix (num_rows, F).
+
+    A row's most frequent words are left out as in a search by words.
+    """
+    num_groups = ((num_rows - 1) >> _GROUP) + 1
+    nothing, none_best = np.zeros(num_rows, np.float32), np.zeros(num_groups, np.float32)
+    total, best, touched = nothing.copy(), none_best.copy(), np.zeros(num_groups, np.bool_)
     for i in range(first, last):
-        total[:] = 0
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            for q in range(offsets[x_columns[p]], offsets[x_columns[p] + 1]):
-                total[rows[q]] += x_values[p] * values[q]
-        found[i] = total.max()
+        at, end = x_offsets[i], x_offsets[i + 1]
+        add_postings(
+            x_columns[at:end], x_values[at:end], offsets, rows, values, lengths, POSTINGS, total, touched, _GROUP
+        )
+        refresh(total, touched, _GROUP, best)
+        found[i] = best.max()
+        restore(nothing, none_best, touched, _GROUP, total, best)
 
 
 def choose_beta(

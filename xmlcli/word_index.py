@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-_POSTINGS = 100_000  # of a document; what is over are its most frequent words, which cost most and tell least
+POSTINGS = 100_000  # of a document; what is over are its most frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.03
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
@@ -106,7 +106,7 @@ class WordIndex:
             def kernel(first: int, last: int) -> None:
                 _search(
                     rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._lengths, self._bonus,  # noqa: B023
-                    documents_, self._Z, self._share, _POSTINGS, num_proposed, first, last, local, scores[block],  # noqa: B023
+                    documents_, self._Z, self._share, POSTINGS, num_proposed, first, last, local, scores[block],  # noqa: B023
                 )  # fmt: skip
 
             over_rows(block.stop - start, kernel)
@@ -129,7 +129,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     num_groups = ((num_labels - 1) >> shift) + 1
     total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
     untouched_best = np.empty(num_groups, np.float32)
-    _refresh(total, touched, shift, untouched_best)
+    refresh(total, touched, shift, untouched_best)
     best = untouched_best.copy()
     touched[:] = False
     kept = np.empty(num_labels, np.int32)
@@ -137,10 +137,10 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
         at, end = x_offsets[i], x_offsets[i + 1]
-        _add_postings(
+        add_postings(
             x_columns[at:end], x_values[at:end], w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
         )
-        _refresh(total, touched, shift, best)
+        refresh(total, touched, shift, best)
         count = _collect(total, best, shift, num_proposed, kept, values)
         if share > 0:
             count = _cut(kept, values, count, num_proposed)
@@ -154,7 +154,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]
-        _restore(bonus, untouched_best, touched, shift, total, best)
+        restore(bonus, untouched_best, touched, shift, total, best)
 
 
 @njit(cache=True, nogil=True)
@@ -167,7 +167,7 @@ def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
+def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
     columns, weights, w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
 ):
     """Add the products of a document's words to `total` and mark the groups touched, all of them where it touches many.
@@ -194,7 +194,7 @@ def _add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+def refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the largest score of each touched group."""
     if shift == 0:
         best[:] = total
@@ -209,7 +209,7 @@ def _refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pr
 
 
 @njit(cache=True, nogil=True)
-def _restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Make everything as it was before the document."""
     for group in range(len(touched)):
         if touched[group]:
