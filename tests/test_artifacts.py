@@ -13,16 +13,16 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from xmlcli import artifacts, files
-from xmlcli.artifacts import Writer
+from xmlcli import artifacts, files, writing
 from xmlcli.errors import ArtifactError
 from xmlcli.kinds import KINDS
+from xmlcli.writing import Writer
 
 MADE_BY = "xmlcli shortlist --dataset demo --cycle 1"
 
 
 def write_shortlist(folder: Path, *, fill: int = 1, n: int = 3, k: int = 2) -> None:
-    with artifacts.writer(folder, "shortlist") as out:
+    with writing.writer(folder, "shortlist") as out:
         out.array("indices.npy", np.full((n, k), fill, dtype=np.int32))
         out.array("scores.npy", np.ones((n, k), dtype=np.float32))
         out.json("report.json", {"recall": 0.5, "β": [1, 2]})
@@ -45,7 +45,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_tensors_and_matrices_are_read_again(tmp_path: Path) -> None:
     X = sp.random(5, 7, 0.4, format="csr", dtype=np.float32, random_state=1)
     tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.bfloat16)}
-    with artifacts.writer(tmp_path / "clf", "clf") as out:
+    with writing.writer(tmp_path / "clf", "clf") as out:
         out.tensors("model.safetensors", tensors)
         out.tensors("optimiser.safetensors", {})
         out.csr("linear.npz", X)
@@ -92,7 +92,7 @@ def test_a_new_artifact_replaces_the_old_one(tmp_path: Path) -> None:
 def test_an_error_while_writing_leaves_the_old_artifact(tmp_path: Path) -> None:
     write_shortlist(tmp_path / "s")
     first = artifacts.identity(tmp_path / "s")
-    with pytest.raises(RuntimeError), artifacts.writer(tmp_path / "s", "shortlist") as out:
+    with pytest.raises(RuntimeError), writing.writer(tmp_path / "s", "shortlist") as out:
         out.json("report.json", {})
         raise RuntimeError
     assert artifacts.identity(tmp_path / "s") == first
@@ -111,7 +111,7 @@ def test_an_error_while_writing_leaves_the_old_artifact(tmp_path: Path) -> None:
 def test_another_dtype_or_shape_than_the_tables_is_refused(tmp_path: Path, name: str, values: np.ndarray) -> None:
     first = "scores.npy" if name == "indices.npy" else "indices.npy"
     dtype = KINDS["shortlist"][first].dtype
-    with pytest.raises(ArtifactError, match="does not fit"), artifacts.writer(tmp_path / "s", "shortlist") as out:
+    with pytest.raises(ArtifactError, match="does not fit"), writing.writer(tmp_path / "s", "shortlist") as out:
         out.array(first, np.zeros((3, 2), dtype))
         out.array(name, values)
     assert not (tmp_path / "s").exists()
@@ -129,19 +129,19 @@ def test_a_file_the_kind_does_not_have_is_refused(tmp_path: Path) -> None:
         out.json("indices.npy", {})
 
     for write in (extra, twice, other_form):
-        with pytest.raises(ArtifactError, match="cannot write"), artifacts.writer(tmp_path / "s", "shortlist") as out:
+        with pytest.raises(ArtifactError, match="cannot write"), writing.writer(tmp_path / "s", "shortlist") as out:
             write(out)
 
 
 def test_an_incomplete_artifact_never_appears(tmp_path: Path) -> None:
     words = r"no indices.npy, scores.npy"
-    with pytest.raises(ArtifactError, match=words), artifacts.writer(tmp_path / "s", "shortlist") as out:
+    with pytest.raises(ArtifactError, match=words), writing.writer(tmp_path / "s", "shortlist") as out:
         out.json("report.json", {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_json_refuses_what_json_has_no_word_for(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON compliant"), artifacts.writer(tmp_path / "s", "shortlist") as out:
+    with pytest.raises(ValueError, match="JSON compliant"), writing.writer(tmp_path / "s", "shortlist") as out:
         out.json("report.json", {"recall": float("nan")})
 
 
@@ -221,7 +221,7 @@ def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
 
 def test_tensors_are_read_as_arrays_too(tmp_path: Path) -> None:
     tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
-    with artifacts.writer(tmp_path / "clf", "clf") as out:
+    with writing.writer(tmp_path / "clf", "clf") as out:
         out.tensors("model.safetensors", tensors)
         out.json("state.json", {})
     found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
@@ -236,7 +236,7 @@ def test_tensors_are_read_as_arrays_too(tmp_path: Path) -> None:
 
 
 def test_an_optional_file_left_out_is_told(tmp_path: Path) -> None:
-    with artifacts.writer(tmp_path / "clf", "clf") as out:
+    with writing.writer(tmp_path / "clf", "clf") as out:
         out.tensors("model.safetensors", {})
         out.tensors("optimiser.safetensors", {})
         out.json("state.json", {})
@@ -265,7 +265,7 @@ def test_kill_while_writing_leaves_the_old_artifact_and_the_next_write_works(tmp
         from pathlib import Path
         import numpy as np
         from xmlcli import artifacts
-        with artifacts.writer(Path(sys.argv[1]), "shortlist") as out:
+        with writing.writer(Path(sys.argv[1]), "shortlist") as out:
             out.array("indices.npy", np.full((3, 2), 7, dtype=np.int32))
             out.json("report.json", {{}})
             {last_file}

@@ -4,15 +4,14 @@ A folder holds the files of its kind (`xmlcli.kinds`) and `manifest.json`, writt
 kind, what each symbol of the shapes stands for, and per file its sha256, bytes, dtype and shape. Only content goes in,
 so the same content has the same manifest, whose sha256 is the artifact's identity.
 
-Of several ranks each reads the rows it owns, and rank 0 writes what it gets from all.
+Here they are read, by each of several ranks the rows it owns; `xmlcli.writing` writes them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli import files, mapped, rowfiles
+from xmlcli import files, mapped
 from xmlcli.errors import ArtifactError
 from xmlcli.files import Array, Json
 from xmlcli.kinds import KINDS, FileSpec
-from xmlcli.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -34,118 +32,6 @@ T = TypeVar("T")
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-
-
-class Writer:
-    """Collects the files of one artifact in a temporary folder; made by `writer`.
-
-    Each method takes the file's name, checks the content against the kind's table and raises ArtifactError where
-    they disagree. All ranks call it: `array`, `csr` and `json` write what rank 0 gives, the others the rows of each.
-    """
-
-    def __init__(self, folder: Path, kind: str, ranks: Ranks) -> None:
-        self._folder = folder
-        self._kind = kind
-        self._ranks = ranks
-        self._dims: dict[str, int] = {}
-        self._entries: dict[str, dict[str, Json]] = {}
-
-    def array(self, name: str, values: Array) -> None:
-        """Write an array as `.npy`."""
-        path, spec = self._open(name, ".npy")
-        _check_values(path, self._dims, spec, values.dtype, values.shape)
-        if self._ranks.is_first:
-            np.save(path, np.ascontiguousarray(values), allow_pickle=False)
-        self._close(name, dtype=str(values.dtype), shape=list(values.shape))
-
-    def rows(self, name: str, own: Array) -> None:
-        """Write an array of which each rank gives its rows."""
-        path, spec = self._open(name, ".npy")
-        shape = rowfiles.save_rows(path, own, self._ranks)
-        _check_values(path, self._dims, spec, own.dtype, shape)
-        self._close(name, dtype=str(own.dtype), shape=list(shape))
-
-    def csr(self, name: str, matrix: sp.csr_matrix | sp.csr_array) -> None:
-        """Write a CSR matrix as `.npz`."""
-        path, spec = self._open(name, ".npz")
-        _check_values(path, self._dims, spec, matrix.dtype, matrix.shape)
-        if self._ranks.is_first:
-            files.save_csr(path, matrix)
-        self._close(name, dtype=str(matrix.dtype), shape=list(matrix.shape))
-
-    def csr_rows(self, name: str, own: sp.csr_matrix) -> None:
-        """Write a CSR matrix of which each rank gives its rows."""
-        path, spec = self._open(name, ".npz")
-        shape = rowfiles.save_csr_rows(path, own, self._ranks)
-        _check_values(path, self._dims, spec, own.dtype, shape)
-        self._close(name, dtype=str(own.dtype), shape=list(shape))
-
-    def json(self, name: str, value: Json) -> None:
-        """Write JSON with sorted keys; no times, hosts, paths or versions, please."""
-        path, _ = self._open(name, ".json")
-        if self._ranks.is_first:
-            path.write_bytes(files.json_bytes(value))
-        self._close(name)
-
-    def tensors(self, name: str, tensors: Mapping[str, torch.Tensor], *, split: Set[str] = frozenset()) -> None:
-        """Write named tensors as `.safetensors`; of those in `split` each rank gives its rows."""
-        path, _ = self._open(name, ".safetensors")
-        if split:
-            rowfiles.save_tensor_rows(path, tensors, split, self._ranks)
-        elif self._ranks.is_first:
-            files.save_tensors(path, tensors)
-        if self._ranks.is_first:
-            self._close(name, tensors=files.tensor_shapes(path))
-
-    def written_csr(self, name: str) -> sp.csr_matrix | None:
-        """Return a matrix that rank 0 has written, read from the disk as it is used; None where it wrote none."""
-        path = self._folder / name
-        return mapped.map_csr(path) if path.exists() else None
-
-    def finish(self) -> None:
-        """Write the manifest; ArtifactError where a file of the kind is missing."""
-        missing = [n for n, spec in KINDS[self._kind].items() if not spec.optional and n not in self._entries]
-        if missing:
-            raise ArtifactError(
-                f"the {self._kind} artifact is not complete", where=str(self._folder), found=f"no {', '.join(missing)}"
-            )
-        manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
-        (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
-        files.sync(self._folder / MANIFEST)
-
-    def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
-        spec = KINDS[self._kind].get(name)
-        path = self._folder / name
-        if spec is None or path.suffix != suffix or name in self._entries:
-            raise ArtifactError(
-                f"cannot write {name!r} as a {suffix} file of the {self._kind} artifact",
-                expected=f"once each of {', '.join(KINDS[self._kind])}",
-            )
-        return path, spec
-
-    def _close(self, name: str, **described: Json) -> None:
-        if not self._ranks.is_first:
-            return
-        path = self._folder / name
-        files.sync(path)
-        self._entries[name] = {"sha256": files.sha256_file(path), "bytes": path.stat().st_size, **described}
-
-
-@contextmanager
-def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
-    """Yield a Writer; when the block ends well, `folder` is the new artifact, replacing an older one.
-
-    The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
-    """
-    if not ranks.is_first:
-        yield Writer(ranks.decide(lambda: folder), kind, ranks)
-        ranks.wait()
-        return
-    with files.atomic_folder(folder) as temporary:
-        out = Writer(ranks.decide(lambda: temporary), kind, ranks)
-        yield out
-        out.finish()
-    ranks.wait()
 
 
 @dataclass(frozen=True)
@@ -318,10 +204,10 @@ def _check_file(path: Path, entry: Mapping[str, Json], spec: FileSpec, dims: dic
             remedy=f"remove the folder {path.parent} and type the command again",
         )
     if spec.shape is not None:
-        _check_values(path, dims, spec, np.dtype(entry["dtype"]), tuple(entry["shape"]))
+        check_values(path, dims, spec, np.dtype(entry["dtype"]), tuple(entry["shape"]))
 
 
-def _check_values(
+def check_values(
     path: Path, dims: dict[str, int], spec: FileSpec, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> None:
     """Check one file against the table and bind the symbols of its shape in `dims`; ArtifactError otherwise."""

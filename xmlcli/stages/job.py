@@ -40,8 +40,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xmlcli import artifacts
-from xmlcli.artifacts import Artifact, Writer
+from xmlcli import artifacts, writing
+from xmlcli.artifacts import Artifact
 from xmlcli.calls import Call
 from xmlcli.config import Config
 from xmlcli.progress import Progress, silent
@@ -96,6 +96,6 @@ class Job:
         artifacts.check_agree(self._read)
         return self._read[kind]
 
-    def write(self) -> AbstractContextManager[Writer]:
+    def write(self) -> AbstractContextManager[writing.Writer]:
         """Return a context manager that gives a Writer of the call's output and makes it appear at the end."""
-        return artifacts.writer(self.workspace.artifact(self.call.output), self.call.output.kind, self.ranks)
+        return writing.writer(self.workspace.artifact(self.call.output), self.call.output.kind, self.ranks)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.artifacts import Writer
 from xmlcli.config import PrepareConfig
 from xmlcli.datasets import demo
 from xmlcli.datasets.find import DatasetFolder
@@ -29,6 +28,7 @@ from xmlcli.split import carve_validation
 from xmlcli.stages.job import Job
 from xmlcli.stages.raw import find_raw
 from xmlcli.word_index import word_centroids
+from xmlcli.writing import Writer
 
 VERSION = 2
 SECTIONS = ("seed", "prepare")

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 
-from xmlcli.artifacts import Writer
 from xmlcli.kinds import has_label_rows
 from xmlcli.linear import train_linear
 from xmlcli.model import Model, empty_model
@@ -16,6 +15,7 @@ from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import matrix
 from xmlcli.training import TrainingData, train
+from xmlcli.writing import Writer
 
 VERSION = 3
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
