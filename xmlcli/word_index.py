@@ -13,6 +13,7 @@ from numba import njit
 
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
+from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -52,12 +53,9 @@ def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int) -> Floats:
     Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
     collection has fewer singular vectors than `dim`; the other columns are zero.
     """
-    from sklearn.utils.extmath import randomized_svd
-
-    rank = min(dim, *words.shape)
-    _, _, V = randomized_svd(words, rank, n_iter=2, random_state=seed)
     found = np.zeros((words.shape[1], dim), np.float32)
-    found[:, :rank] = V.T
+    V = right_singular_vectors(words, dim, seed)
+    found[:, : V.shape[1]] = V
     return found
 
 
