@@ -264,7 +264,7 @@ def test_kill_while_writing_leaves_the_old_artifact_and_the_next_write_works(tmp
         import os, signal, sys
         from pathlib import Path
         import numpy as np
-        from xmlcli import artifacts
+        from xmlcli import writing
         with writing.writer(Path(sys.argv[1]), "shortlist") as out:
             out.array("indices.npy", np.full((3, 2), 7, dtype=np.int32))
             out.json("report.json", {{}})

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 from planted import sparse_rows, unit_rows
+from sklearn.linear_model import LogisticRegression
 
 from xmlcli import linear, scoring
 from xmlcli.linear import score_linear
@@ -18,6 +19,7 @@ from xmlcli.scoring import (
     DEFAULT,
     Combination,
     Scores,
+    _logistic,
     choose_beta,
     fit_logistic,
     novel_documents,
@@ -261,3 +263,19 @@ def test_novel_documents_leaves_out_copies_where_enough_are_left() -> None:
     eye = np.eye(450, dtype=np.float32)
     found = novel_documents(sp.csr_matrix(eye[:300]), sp.csr_matrix(eye[250:]))
     assert found.tolist() == [True] * 250 + [False] * 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_logistic_regression_is_scikit_learns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = np.column_stack([rng.normal(size=(500, 3)), np.ones(500)])
+    right = rng.random(500) < 1 / (1 + np.exp(-(table @ [2.0, -1.0, 0.0, -1.5])))
+    reference = LogisticRegression(C=1e4, tol=1e-10, solver="newton-cholesky").fit(table[:, :3], right)
+    assert np.allclose(_logistic(table, right), [*reference.coef_[0], *reference.intercept_], atol=1e-4)
+
+
+def test_logistic_regression_on_a_column_that_decides_alone_stays_finite() -> None:
+    column = np.array([-2.0, -1.0, 1.0, 2.0])
+    found = _logistic(np.column_stack([column, np.ones(4)]), column > 0)
+    assert np.isfinite(found).all()
+    assert found[0] > 3

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
+from scipy.special import expit
 
 from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
@@ -33,6 +34,7 @@ BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
+_SHRINK = 1e-4
 _BLOCK = 1024
 _GROUP = 6
 _FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
@@ -168,13 +170,38 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
     right = relevance(candidates, Y)[there]
     if not right.any() or right.all():
         return DEFAULT
-    from sklearn.linear_model import LogisticRegression
-
     table = np.column_stack([score[there] for score in scores.values()]).astype(np.float64)
     scale = np.maximum(table.std(axis=0), 1e-9)
-    fitted = LogisticRegression(C=1e4, max_iter=100, solver="newton-cholesky").fit(table / scale, right)
-    coefficients = dict(zip(scores, (fitted.coef_[0] / scale).tolist(), strict=True))
-    return Combination("logistic", {**coefficients, "intercept": float(fitted.intercept_[0])})
+    *slopes, intercept = _logistic(np.column_stack([table / scale, np.ones(len(table))]), right)
+    coefficients = {name: slope / s for name, slope, s in zip(scores, slopes, scale.tolist(), strict=True)}
+    return Combination("logistic", {**coefficients, "intercept": intercept})
+
+
+def _logistic(table: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> list[float]:
+    """Return the coefficients of logistic regression on the columns of a table (n, d), by Newton's method.
+
+    A touch of shrinkage (none of the last column, which is constant) keeps them finite where a column decides alone.
+    """
+    from scipy.optimize import minimize
+
+    signs, shrink = np.where(right, 1.0, -1.0), np.full(table.shape[1], _SHRINK)
+    shrink[-1] = 0
+
+    def probabilities(w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(expit(signs * (table @ w)))
+
+    def loss(w: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        p = probabilities(w)
+        value = -np.log(np.maximum(p, 1e-300)).sum() + 0.5 * (shrink * w * w).sum()
+        return value, table.T @ (signs * (p - 1)) + shrink * w
+
+    def curvature(w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        p = probabilities(w)
+        return (table * (p * (1 - p))[:, None]).T @ table + np.diag(shrink)
+
+    start = np.zeros(table.shape[1])
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3})
+    return [float(w) for w in found.x]
 
 
 def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> npt.NDArray[np.bool_]:

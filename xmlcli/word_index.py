@@ -14,7 +14,7 @@ from numba import njit
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
-from xmlcli.singular_vectors import right_singular_vectors
+from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -55,9 +55,9 @@ def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = AL
     collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
     labels.
     """
-    rank = min(dim, int(ranks.total(words.shape[0])), words.shape[1])
     found = np.zeros((words.shape[1], dim), np.float32)
-    found[:, :rank] = right_singular_vectors(words, rank, seed, ranks)
+    V = right_singular_vectors(words, dim, seed, ranks)
+    found[:, : V.shape[1]] = V
     return found
 
 

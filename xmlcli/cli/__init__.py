@@ -92,6 +92,7 @@ for _name, _command in (
 
 def main() -> None:
     """Run the command line; a known error is one red line and exit code 2, Ctrl-C one line and 130."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait, and take cores from ours
     try:
         code = app(standalone_mode=False)
     except XmlcliError as error:
