@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import typer
 
 from xmlcli.calls import Call
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
-from xmlcli.launch import joined
-from xmlcli.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    from xmlcli.ranks import Ranks
 
 
 def started(options: Options) -> AbstractContextManager[Ranks]:
@@ -20,25 +22,30 @@ def started(options: Options) -> AbstractContextManager[Ranks]:
     def tell(line: str) -> None:
         typer.secho(f"xmlcli: {line}", file=sys.__stderr__, fg="red")
 
+    from xmlcli.launch import joined
+
     return joined(options.device, tell=tell)
 
 
-def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks = ALONE) -> None:
+def run_calls(
+    options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks | None = None
+) -> None:
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
+    from xmlcli.ranks import ALONE
 
     with display() as shown:
 
         def on_done(call: Call, seconds: float) -> None:
             shown.on_done(call, seconds)
-            if call.stage == "prepare" and ranks.is_first:
+            if call.stage == "prepare" and session.ranks.is_first:
                 shown.note(_described(opened, call))
 
         session = pipeline.Session(
             workspace=opened.workspace,
             config=opened.config,
             device=options.device,
-            ranks=ranks,
+            ranks=ranks or ALONE,
             overrides=opened.overrides,
             progress=shown.progress,
             on_skip=shown.on_skip,
