@@ -211,7 +211,7 @@ from xmlcli.stages import train_clf
 class Halting(train_clf.Checkpoint):
     def tick(self, step):
         super().tick(step)
-        if step == 5 and len(list(self._path.parents[1].glob("train-clf-2"))):
+        if step == 5 and len(list(self._paths[0].parents[1].glob("train-clf-2"))):
             Path(sys.argv[4]).touch()
             time.sleep(600)
 

@@ -77,7 +77,7 @@ def test_a_centroid_without_a_document_is_the_mean_of_the_others() -> None:
     documents, Y = problem()
     dense, centroids = Y.toarray(), Centroids(documents, Y, None)
     rows, columns = dense.nonzero()
-    found = centroids.means_without(torch.from_numpy(columns), documents[rows])
+    found = centroids.means_without(columns.astype(np.int64), documents[rows])
     for i, label, mean in zip(rows, columns, found, strict=True):
         others = [documents[j] for j in range(40) if dense[j, label] and j != i]
         assert torch.allclose(mean, torch.stack(others).mean(dim=0) if others else torch.zeros(6), atol=1e-5)

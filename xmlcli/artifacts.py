@@ -3,25 +3,29 @@
 A folder holds the files of its kind (`xmlcli.kinds`) and `manifest.json`, written last: the format's number, the
 kind, what each symbol of the shapes stands for, and per file its sha256, bytes, dtype and shape. Only content goes in,
 so the same content has the same manifest, whose sha256 is the artifact's identity.
+
+Of several ranks each reads the rows it owns, and rank 0 writes what it gets from all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli import files
+from xmlcli import files, mapped, rowfiles
 from xmlcli.errors import ArtifactError
 from xmlcli.files import Array, Json
 from xmlcli.kinds import KINDS, FileSpec
+from xmlcli.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -36,12 +40,13 @@ class Writer:
     """Collects the files of one artifact in a temporary folder; made by `writer`.
 
     Each method takes the file's name, checks the content against the kind's table and raises ArtifactError where
-    they disagree.
+    they disagree. All ranks call it: `array`, `csr` and `json` write what rank 0 gives, the others the rows of each.
     """
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, ranks: Ranks) -> None:
         self._folder = folder
         self._kind = kind
+        self._ranks = ranks
         self._dims: dict[str, int] = {}
         self._entries: dict[str, dict[str, Json]] = {}
 
@@ -49,27 +54,53 @@ class Writer:
         """Write an array as `.npy`."""
         path, spec = self._open(name, ".npy")
         _check_values(path, self._dims, spec, values.dtype, values.shape)
-        np.save(path, np.ascontiguousarray(values), allow_pickle=False)
+        if self._ranks.is_first:
+            np.save(path, np.ascontiguousarray(values), allow_pickle=False)
         self._close(name, dtype=str(values.dtype), shape=list(values.shape))
+
+    def rows(self, name: str, own: Array) -> None:
+        """Write an array of which each rank gives its rows."""
+        path, spec = self._open(name, ".npy")
+        shape = rowfiles.save_rows(path, own, self._ranks)
+        _check_values(path, self._dims, spec, own.dtype, shape)
+        self._close(name, dtype=str(own.dtype), shape=list(shape))
 
     def csr(self, name: str, matrix: sp.csr_matrix | sp.csr_array) -> None:
         """Write a CSR matrix as `.npz`."""
         path, spec = self._open(name, ".npz")
         _check_values(path, self._dims, spec, matrix.dtype, matrix.shape)
-        files.save_csr(path, matrix)
+        if self._ranks.is_first:
+            files.save_csr(path, matrix)
         self._close(name, dtype=str(matrix.dtype), shape=list(matrix.shape))
+
+    def csr_rows(self, name: str, own: sp.csr_matrix) -> None:
+        """Write a CSR matrix of which each rank gives its rows."""
+        path, spec = self._open(name, ".npz")
+        shape = rowfiles.save_csr_rows(path, own, self._ranks)
+        _check_values(path, self._dims, spec, own.dtype, shape)
+        self._close(name, dtype=str(own.dtype), shape=list(shape))
 
     def json(self, name: str, value: Json) -> None:
         """Write JSON with sorted keys; no times, hosts, paths or versions, please."""
         path, _ = self._open(name, ".json")
-        path.write_bytes(files.json_bytes(value))
+        if self._ranks.is_first:
+            path.write_bytes(files.json_bytes(value))
         self._close(name)
 
-    def tensors(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Write named tensors as `.safetensors`."""
+    def tensors(self, name: str, tensors: Mapping[str, torch.Tensor], *, split: Set[str] = frozenset()) -> None:
+        """Write named tensors as `.safetensors`; of those in `split` each rank gives its rows."""
         path, _ = self._open(name, ".safetensors")
-        files.save_tensors(path, tensors)
-        self._close(name, tensors=files.tensor_shapes(path))
+        if split:
+            rowfiles.save_tensor_rows(path, tensors, split, self._ranks)
+        elif self._ranks.is_first:
+            files.save_tensors(path, tensors)
+        if self._ranks.is_first:
+            self._close(name, tensors=files.tensor_shapes(path))
+
+    def written_csr(self, name: str) -> sp.csr_matrix | None:
+        """Return a matrix that rank 0 has written, read from the disk as it is used; None where it wrote none."""
+        path = self._folder / name
+        return mapped.map_csr(path) if path.exists() else None
 
     def finish(self) -> None:
         """Write the manifest; ArtifactError where a file of the kind is missing."""
@@ -93,21 +124,28 @@ class Writer:
         return path, spec
 
     def _close(self, name: str, **described: Json) -> None:
+        if not self._ranks.is_first:
+            return
         path = self._folder / name
         files.sync(path)
         self._entries[name] = {"sha256": files.sha256_file(path), "bytes": path.stat().st_size, **described}
 
 
 @contextmanager
-def writer(folder: Path, kind: str) -> Iterator[Writer]:
+def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
     """Yield a Writer; when the block ends well, `folder` is the new artifact, replacing an older one.
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
+    if not ranks.is_first:
+        yield Writer(ranks.decide(lambda: folder), kind, ranks)
+        ranks.wait()
+        return
     with files.atomic_folder(folder) as temporary:
-        out = Writer(temporary, kind)
+        out = Writer(ranks.decide(lambda: temporary), kind, ranks)
         yield out
         out.finish()
+    ranks.wait()
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,10 @@ class Artifact:
         """Whether the optional file is there."""
         return name in self.entries
 
+    def rows(self, name: str) -> int:
+        """The number of rows of an array or a matrix."""
+        return int(self.entries[name]["shape"][0])
+
     def array(self, name: str, *, mmap: bool = False) -> Array:
         """Read an array; `mmap` leaves it on disk, read-only."""
         try:
@@ -134,10 +176,29 @@ class Artifact:
         self._check(name, values.dtype, values.shape)
         return values
 
+    def array_rows(self, name: str, rows: slice) -> Array:
+        """Read some rows of an array."""
+        whole = self.entries[name]["shape"][0]
+        return self.array(name) if rows == slice(0, whole) else np.array(self.array(name, mmap=True)[rows])
+
     def csr(self, name: str) -> sp.csr_matrix:
         """Read a CSR matrix."""
+        return self._matrix(name, files.load_csr)
+
+    def csr_rows(self, name: str, rows: slice) -> sp.csr_matrix:
+        """Read some rows of a CSR matrix."""
+        whole = self.entries[name]["shape"][0]
+        if rows == slice(0, whole):
+            return self.csr(name)
+        return mapped.csr_rows(self.mapped_csr(name), rows)
+
+    def mapped_csr(self, name: str) -> sp.csr_matrix:
+        """Return a CSR matrix whose arrays are read from the disk as they are used."""
+        return self._matrix(name, mapped.map_csr)
+
+    def _matrix(self, name: str, load: Callable[[Path], sp.csr_matrix]) -> sp.csr_matrix:
         try:
-            matrix = files.load_csr(self._path(name))
+            matrix = load(self._path(name))
         except (ValueError, OSError, KeyError) as error:
             raise self._damaged(name, str(error)) from error
         self._check(name, matrix.dtype, matrix.shape)
@@ -150,9 +211,15 @@ class Artifact:
         except ValueError as error:
             raise self._damaged(name, str(error)) from error
 
-    def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        """Read named tensors onto the CPU."""
-        return self._tensors(name, files.load_tensors)
+    def tensors(self, name: str, prefix: str = "") -> dict[str, torch.Tensor]:
+        """Read the tensors whose names begin with `prefix` onto the CPU."""
+        return self._tensors(name, partial(files.load_tensors, prefix=prefix))
+
+    def tensor_rows(
+        self, name: str, rows: slice, is_split: Callable[[str], bool], framework: str = "pt"
+    ) -> dict[str, Any]:
+        """Read named tensors, of those that `is_split` names only some rows; as arrays where `framework` is numpy."""
+        return self._tensors(name, partial(mapped.load_tensor_rows, rows=rows, is_split=is_split, framework=framework))
 
     def numpy_tensors(self, name: str) -> dict[str, Array]:
         """Read named tensors as arrays, without torch."""

@@ -42,3 +42,7 @@ class LockedError(XmlcliError):
 
 class UsageError(XmlcliError):
     """A command was called in a way it does not know."""
+
+
+class RanksError(XmlcliError):
+    """One of the processes that train together has ended, or cannot be reached."""

@@ -75,11 +75,15 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read named tensors into memory on the CPU."""
+def load_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Read the tensors whose names begin with `prefix` into memory on the CPU."""
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
-    return load_file(path)
+    if not prefix:
+        return load_file(path)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
 def load_arrays(path: Path) -> dict[str, Array]:

@@ -13,10 +13,12 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import erf
 
-from xmlcli.neighbours import Index
+from xmlcli.merged_scores import MergedScores
 from xmlcli.products import sparse_product
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.scoring import Combination, Scores, rank
+from xmlcli.searching import Index
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -64,13 +66,15 @@ class Engine:
     Attributes:
         size: labels on a document's shortlist.
         combination: how their scores become one; None before it is fitted.
+        ranks: of several ranks each is given its documents.
     """
 
     encoder: DocumentEncoder
     index: Index
-    scores: Scores
+    scores: Scores | MergedScores
     size: int
     combination: Combination | None = None
+    ranks: Ranks = ALONE
 
     def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
         """Return the shortlists of X float32 CSR (N, F) and the scores on them.
@@ -92,8 +96,8 @@ class Engine:
         num_labels = len(self.scores.frequencies)
         labels = np.full((X.shape[0], k), num_labels, np.int32)
         best = np.full((X.shape[0], k), -np.inf, np.float32)
-        for start in range(0, X.shape[0], _BLOCK):
-            block = slice(start, min(start + _BLOCK, X.shape[0]))
+        for start in range(0, self.ranks.most(X.shape[0]), _BLOCK):
+            block = slice(min(start, X.shape[0]), min(start + _BLOCK, X.shape[0]))
             candidates, scores = self.score(X if X.shape[0] <= _BLOCK else X[block])
             combined = self.combination.combine(scores, candidates, num_labels)
             labels[block], best[block] = rank(combined, candidates, k, num_labels)

@@ -73,3 +73,10 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     },
 }
 """Kind → file name → what it holds."""
+
+_OF_LABELS = ("classifiers.", "weight.", "bias.")
+
+
+def has_label_rows(name: str) -> bool:
+    """Whether the tensor of that name, of a model or of its optimisers, has a row for each label."""
+    return name.startswith(_OF_LABELS) and not name.endswith(".steps")

@@ -19,6 +19,7 @@ from torch import nn
 from xmlcli.config import ProxyConfig
 from xmlcli.optimisers import DenseAdam
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.runtime import one_thread_each
 
 Floats = npt.NDArray[np.float32]
@@ -49,26 +50,44 @@ class Centroids:
     """Sums of document vectors by label, from which means are taken with or without one document.
 
     Attributes:
-        sums: float32 (L, D) on the documents' device.
-        counts: float32 (L,), documents of each label, its own text counted as one where it has text.
+        sums: float32 (L, D) on the documents' device; of several ranks each has its labels'.
+        counts: float32 (L,), documents of each label, its own text counted as one where it has text; of all ranks.
     """
 
-    def __init__(self, documents: torch.Tensor, Y: sp.csr_matrix, label_texts: torch.Tensor | None) -> None:
-        """documents: float32 (N, D); Y: CSR (N, L); label_texts: float32 (L, D), zero rows for labels without text."""
+    def __init__(
+        self, documents: torch.Tensor, Y: sp.csr_matrix, label_texts: torch.Tensor | None, ranks: Ranks = ALONE
+    ) -> None:
+        """documents: float32 (N, D); Y: CSR (N, L); label_texts: float32 (L, D), zero rows for labels without text.
+
+        Of several ranks each gives its labels, and the documents that carry them.
+        """
         sums = torch.from_numpy(np.asarray(Y.T.tocsr() @ documents.cpu().numpy(), dtype=np.float32))
         self.sums = sums.to(documents.device)
         self.counts = torch.from_numpy(Y.getnnz(axis=0).astype(np.float32)).to(documents.device)
         if label_texts is not None:
             self.sums += label_texts
             self.counts += (label_texts != 0).any(dim=1).float()
+        self._own_counts, self._ranks = self.counts, ranks
+        if ranks.size > 1:
+            self.counts = torch.from_numpy(ranks.whole(self.counts.cpu().numpy())).to(documents.device)
 
     def means(self) -> torch.Tensor:
-        """Return the centroids (L, D); zero for a label without documents and text."""
-        return self.sums / self.counts.clamp(min=1)[:, None]
+        """Return the centroids (L, D), of several ranks its own; zero for a label without documents and text."""
+        return self.sums / self._own_counts.clamp(min=1)[:, None]
 
-    def means_without(self, labels: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
-        """Return the centroid of each of `labels` int64 (B,) without the document (B, D) that carries it."""
-        return (self.sums[labels] - documents) / (self.counts[labels] - 1).clamp(min=1)[:, None]
+    def means_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the centroid of each of `labels` (B,), of any ranks but the same on each."""
+        return self._sums_of(labels) / self._counts_of(labels)[:, None]
+
+    def means_without(self, labels: npt.NDArray[np.int64], documents: torch.Tensor) -> torch.Tensor:
+        """Return the centroid of each of `labels` (B,) without the document (B, D) that carries it."""
+        return (self._sums_of(labels) - documents) / (self._counts_of(labels) - 1).clamp(min=1)[:, None]
+
+    def _sums_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        return self._ranks.fetch(self.sums, labels, len(self.counts))
+
+    def _counts_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        return self.counts[torch.from_numpy(labels).to(self.counts.device)]
 
 
 def train_proxy(
@@ -79,46 +98,54 @@ def train_proxy(
     config: ProxyConfig,
     *,
     generator: np.random.Generator,
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
 ) -> float:
     """Train g on the pairs of Y by Adam; return the mean robust loss of the last epoch (0.0 where nothing is trained).
 
-    documents: float32 (N, D), frozen. Each epoch permutes the pairs anew.
+    documents: float32 (N, D), frozen. Each epoch permutes the pairs anew. Of several ranks each gives its documents,
+    and rank 0 draws from Y, the pairs of all; all train the same g on the same pairs.
     """
-    coo = Y.tocoo()
-    rows, labels = coo.row.astype(np.int64), coo.col.astype(np.int64)
-    if config.leave_one_out:
-        several = (centroids.counts.cpu().numpy() > 1)[labels]
-        rows, labels = rows[several], labels[several]
-    num_pairs = min(len(rows), config.max_pairs)
+    pairs = _pairs(Y, centroids, config) if ranks.is_first else np.zeros((2, 0), np.int64)
+    in_all = ranks.decide(lambda: pairs.shape[1])
+    num_pairs = min(in_all, config.max_pairs)
     steps = -(-num_pairs // config.batch_size)
     optimiser = DenseAdam(g.parameters())
 
-    def step(pairs: npt.NDArray[np.int64], rate: float) -> float:
-        x = documents[torch.from_numpy(rows[pairs]).to(documents.device)]
-        l = torch.from_numpy(labels[pairs]).to(documents.device)  # noqa: E741
-        c = centroids.means_without(l, x) if config.leave_one_out else centroids.sums[l] / centroids.counts[l, None]
+    def draw() -> npt.NDArray[np.int64]:
+        return pairs[:, generator.permutation(in_all)[:num_pairs]]
+
+    def step(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], rate: float) -> float:
+        x = ranks.fetch(documents, rows, Y.shape[0])
+        c = centroids.means_without(labels, x) if config.leave_one_out else centroids.means_of(labels)
         loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step(rate)
-        return loss.item() * len(pairs)
+        return loss.item() * len(rows)
 
     mean = 0.0
     with one_thread_each():
         for epoch in range(config.epochs if steps else 0):
-            order, total = generator.permutation(len(rows))[:num_pairs], 0.0
+            drawn, total = ranks.decide(draw), 0.0
             for number in range(steps):
                 left = 1 - (epoch * steps + number) / (config.epochs * steps) if config.decay else 1.0
-                pairs = order[number * config.batch_size : (number + 1) * config.batch_size]
-                total += step(pairs, config.learning_rate * left)
+                rows, labels = drawn[:, number * config.batch_size : (number + 1) * config.batch_size]
+                total += step(rows, labels, config.learning_rate * left)
                 progress("proxy", epoch * steps + number + 1, config.epochs * steps)
             mean = total / num_pairs
     return mean
 
 
+def _pairs(Y: sp.csr_matrix, centroids: Centroids, config: ProxyConfig) -> npt.NDArray[np.int64]:
+    """Return the pairs of document and label to draw from, int64 (2, P)."""
+    coo = Y.tocoo()
+    pairs = np.stack([coo.row, coo.col]).astype(np.int64)
+    return pairs[:, (centroids.counts.cpu().numpy() > 1)[pairs[1]]] if config.leave_one_out else pairs
+
+
 @torch.no_grad()
 def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
-    """Return the label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
+    """Return the (own) label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
     means = centroids.means()
     return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()

@@ -45,18 +45,20 @@ class Problems:
     signs: Floats
 
 
-def label_problems(Y: sp.csr_matrix, shortlist: Ints) -> Problems:
+def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problems:
     """Collect for each label its documents and those that shortlist it; labels without documents get none.
 
-    Y: CSR (N, L); shortlist: int32 (N, k), padded with L.
+    Y: CSR (N, L); shortlist: int32 (N, k), padded with L, or CSR (N, L) with an entry for each label that is listed.
     """
     N, L = Y.shape
     wanted = np.append(Y.getnnz(axis=0) > 0, False)
-    chosen = wanted[shortlist]
-    counts = chosen.sum(axis=1)
-    negatives = sp.csr_matrix(
-        (np.ones(counts.sum(), np.int8), shortlist[chosen], np.append(0, np.cumsum(counts))), shape=(N, L)
-    )
+    if isinstance(shortlist, np.ndarray):
+        labels, ends = shortlist.ravel(), np.arange(1, N + 1) * shortlist.shape[1]
+    else:
+        labels, ends = shortlist.indices, shortlist.indptr[1:]
+    chosen = wanted[labels]
+    offsets = np.append(0, np.append(0, np.cumsum(chosen))[ends])
+    negatives = sp.csr_matrix((np.ones(offsets[-1], np.int8), labels[chosen], offsets), shape=(N, L))
     positives = sp.csr_matrix((np.full(Y.nnz, 2, np.int8), Y.indices, Y.indptr), shape=(N, L))
     both = (negatives + positives).tocsc()
     both.sort_indices()
@@ -66,17 +68,19 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints) -> Problems:
 def train_linear(
     X: sp.csr_matrix,
     Y: sp.csr_matrix,
-    shortlist: Ints,
+    shortlist: Ints | sp.csr_matrix,
     words: sp.csr_matrix,
     config: LinearConfig,
     *,
+    first_label: int = 0,
     progress: Progress = silent,
 ) -> sp.csr_matrix:
     """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
     a label are dropped, those that together hold `prune` of its squared length.
 
-    X: float32 CSR (N, F) with unit rows; shortlist: int32 (N, k) padded with L; words: float32 CSR (L, F), the labels'
-    unit centroids.
+    X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the labels'
+    unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which its random
+    order follows.
     """
     L, F = Y.shape[1], X.shape[1]
     problems = label_problems(Y, shortlist)
@@ -86,7 +90,7 @@ def train_linear(
     first = 0
     while first < L:
         last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
-        blocks.append(_solve_block(X, problems, start, room, first, last, config))
+        blocks.append(_solve_block(X, problems, start, room, first, last, first_label, config))
         first = last
         progress("linear", first, L)
     counts = np.concatenate([block[0] for block in blocks])
@@ -111,7 +115,7 @@ def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDA
 
 def _solve_block(
     X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix, room: npt.NDArray[np.int64], first: int, last: int,
-    config: LinearConfig,
+    first_label: int, config: LinearConfig,
 ) -> tuple[npt.NDArray[np.int64], Ints, Floats]:  # fmt: skip
     """Solve the labels first, …, last - 1; return entries a label, their columns and values one after the other."""
     begin = room[first : last + 1] - room[first]
@@ -121,7 +125,7 @@ def _solve_block(
     def kernel(at: int, end: int) -> None:
         _solve(
             X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
-            problems.offsets, problems.documents, problems.signs, begin, first, at, end, X.shape[1],
+            problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
             np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
             np.float32(config.prune),
             counts, columns, values,
@@ -133,8 +137,8 @@ def _solve_block(
 
 @njit(cache=True, fastmath=True, nogil=True)
 def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end, F,
-    C, absent, max_passes, tolerance, prune, counts, columns, values,
+    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
+    first_label, F, C, absent, max_passes, tolerance, prune, counts, columns, values,
 ):  # fmt: skip
     """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
     w = np.zeros(F + 1, np.float32)
@@ -151,7 +155,7 @@ def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
         w[F] = absent if own.stop > own.start else np.float32(0)
         num_touched = _descend(
             x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
-            C, max_passes, tolerance, np.int64(first + label),
+            C, max_passes, tolerance, np.int64(first_label + first + label),
         )  # fmt: skip
         count, least = 0, _least_kept(w, touched, num_touched, prune)
         for t in range(num_touched):

@@ -11,6 +11,8 @@ from xmlcli.config import ModelConfig
 from xmlcli.encoder import Encoder
 from xmlcli.optimisers import DenseAdam, RowOptimiser, row_optimiser
 
+_FORGOTTEN = 1 << 14  # rows at a time
+
 
 class Classifiers:
     """One weight vector and one bias for each label; a label's logit is `w_l · f(x) + b_l`.
@@ -24,12 +26,17 @@ class Classifiers:
         self.weight = torch.zeros(num_labels, dim)
         self.bias = torch.zeros(num_labels, 1)
 
-    def start_random(self, seed: int) -> None:
-        """Draw weights and biases from U(-1/sqrt(D), 1/sqrt(D)), torch's start of a linear layer, as the authors do."""
+    def start_random(self, seed: int, *, before: int = 0, after: int = 0) -> None:
+        """Draw weights and biases from U(-1/sqrt(D), 1/sqrt(D)), torch's start of a linear layer, as the authors do.
+
+        Rows of other ranks, `before` and `after` these, are drawn too, and forgotten.
+        """
         generator = torch.Generator().manual_seed(seed)
         bound = 1 / math.sqrt(self.weight.shape[1])
-        self.weight.uniform_(-bound, bound, generator=generator)
-        self.bias.uniform_(-bound, bound, generator=generator)
+        for table in (self.weight, self.bias):
+            _draw_and_forget(before, table.shape[1], generator)
+            table.uniform_(-bound, bound, generator=generator)
+            _draw_and_forget(after, table.shape[1], generator)
 
     def start_at_frequencies(self, frequencies: torch.Tensor, num_documents: int) -> None:
         """Start at the log-odds of each label, frequencies float32 (L,) of `num_documents`.
@@ -38,6 +45,11 @@ class Classifiers:
         """
         self.weight = torch.zeros_like(self.weight)
         self.bias = ((frequencies + 0.5) / num_documents).log().clamp(max=-1.0)[:, None]
+
+
+def _draw_and_forget(rows: int, width: int, generator: torch.Generator) -> None:
+    for at in range(0, rows, _FORGOTTEN):
+        torch.empty(min(_FORGOTTEN, rows - at), width).uniform_(generator=generator)
 
 
 class Model:

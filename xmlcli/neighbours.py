@@ -3,22 +3,23 @@
 `words` searches the labels' word centroids and lets the dense embeddings decide among the nearest
 (`xmlcli.word_index`); `exact` and `nmslib` search the dense embeddings, by products and by an HNSW graph
 (`xmlcli.dense_index`). A bonus for frequent labels is added to the cosine; labels that are not searchable are never
-returned.
+returned. Of several ranks each searches the labels it owns (`xmlcli.merged_index`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.config import ShortlistConfig
+from xmlcli.merged_index import MergedIndex
 from xmlcli.metrics import hit_matrix
-from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
+from xmlcli.searching import Index
 from xmlcli.word_index import WordIndex
 
 Floats = npt.NDArray[np.float32]
@@ -40,25 +41,33 @@ class LabelVectors:
     words: sp.csr_matrix | None = None
 
 
-class Index(Protocol):
-    """Finds the nearest labels."""
+def make_index(
+    labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu", ranks: Ranks = ALONE
+) -> Index:
+    """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label.
 
-    def search(
-        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
-    ) -> tuple[Ints, Floats]:
-        """Return `indices` int32 (N, k), best first, padded with L, and `scores` float32 (N, k), padded with -inf.
-
-        `documents` float32 (N, D) have unit or zero length; `X` float32 CSR (N, F) are the same documents' words, which
-        an index of words needs. Ties are broken by the lower label id.
-        """
-
-
-def make_index(labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu") -> Index:
-    """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label."""
+    Of several ranks each gives the labels it owns.
+    """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
+    own = _own_index(labels, searchable, config, device, ranks)
+    return merged(own, labels.Z, searchable, config.vectors if config.backend == "words" else 0.0, ranks)
+
+
+def merged(own: Index, Z: Floats, searchable: npt.NDArray[np.bool_], share: float, ranks: Ranks) -> Index:
+    """Return an index of the labels of all ranks; `own` and the arrays are of this rank's labels."""
+    if ranks.size == 1:
+        return own
+    return MergedIndex(own, ranks, int(ranks.total(len(Z))), int(ranks.total(searchable.sum())), Z, share)
+
+
+def _own_index(
+    labels: LabelVectors, searchable: npt.NDArray[np.bool_], config: ShortlistConfig, device: str, ranks: Ranks
+) -> Index:
+    """Index one rank's labels; of several ranks by the words alone, the dense embeddings decide on what all propose."""
     if config.backend == "words":
         assert labels.words is not None, "whoever searches by words has read the centroids"
-        return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=config.vectors)
+        share = config.vectors if ranks.size == 1 else 0.0
+        return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share, ranks=ranks)
     from xmlcli.dense_index import ExactIndex, HnswIndex
 
     if config.backend == "exact":
@@ -68,22 +77,28 @@ def make_index(labels: LabelVectors, frequencies: Floats, config: ShortlistConfi
 
 
 def choose_prior(
-    words: sp.csr_matrix, frequencies: Floats, priors: Sequence[float], X: sp.csr_matrix, Y: sp.csr_matrix, k: int
-) -> float:
+    words: sp.csr_matrix, frequencies: Floats, priors: Sequence[float], X: sp.csr_matrix, Y: sp.csr_matrix, k: int,
+    ranks: Ranks = ALONE,
+) -> float:  # fmt: skip
     """Return the prior whose bonus, prior * ln(1 + n), gives the shortlists of most recall; the first of equal ones.
 
-    words: float32 CSR (L, F); X float32 CSR (N, F) and Y CSR (N, L) are documents that helped to make no centroid.
+    words: float32 CSR (L, F); X float32 CSR (N, F) and Y CSR (N, L) are documents that helped to make no centroid. Of
+    several ranks each gives its labels and its documents, Y with the columns of all.
     """
     nothing = np.zeros((words.shape[0], 1), np.float32)
     searchable, best = frequencies > 0, (-1.0, priors[0])
-    for prior in priors if len(priors) > 1 and Y.nnz else ():
+    for prior in priors if len(priors) > 1 and ranks.total(Y.nnz) else ():
         bonus = (prior * np.log1p(frequencies)).astype(np.float32)
-        index = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0)
-        found, _ = index.search(np.zeros((X.shape[0], 1), np.float32), min(k, words.shape[0]), X=X)
-        best = max(best, (recall(found, Y), prior), key=lambda pair: pair[0])
+        own = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0, ranks=ranks)
+        index = merged(own, nothing, searchable, 0.0, ranks)
+        found, _ = index.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
+        best = max(best, (recall(found, Y, ranks), prior), key=lambda pair: pair[0])
     return best[1]
 
 
-def recall(indices: Ints, Y: sp.csr_matrix) -> float:
-    """Return the share of all pairs of document and true label in Y (N, L) that shortlists int32 (N, k) hold."""
-    return float(hit_matrix(indices, Y).sum() / max(Y.nnz, 1))
+def recall(indices: Ints, Y: sp.csr_matrix, ranks: Ranks = ALONE) -> float:
+    """Return the share of all pairs of document and true label in Y (N, L) that shortlists int32 (N, k) hold.
+
+    Of several ranks each gives its documents.
+    """
+    return float(ranks.total(hit_matrix(indices, Y).sum()) / max(ranks.total(Y.nnz), 1))

@@ -85,6 +85,7 @@ def make_parts(
     """
     encoder, scores, num_columns = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
     assert engine.combination is not None, "the combination has been fitted"
+    assert isinstance(scores, Scores), "one process holds all labels"
 
     def rows(W: sp.csr_matrix | CompactRows | None) -> CompactRows | None:
         return W if W is None or isinstance(W, CompactRows) else CompactRows.of(W, num_columns=num_columns)

@@ -14,8 +14,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -24,9 +26,10 @@ from xmlcli.artifacts import identity as artifact_identity
 from xmlcli.calls import Call
 from xmlcli.config import Config
 from xmlcli.device import resolve_device
-from xmlcli.errors import DatasetError, XmlcliError
+from xmlcli.errors import DatasetError, UsageError, XmlcliError
 from xmlcli.plan import makers
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.registry import Registry, find_stage
 from xmlcli.stages.job import Job
 from xmlcli.workspace import Workspace, lock
@@ -41,11 +44,15 @@ def _ignore(call: Call, what: str | float) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """What all calls of one run share. `overrides` only go on record: the config holds them already."""
+    """What all calls of one run share. `overrides` only go on record: the config holds them already.
+
+    Of several `ranks` each has a session; rank 0 plans, holds the lock and writes, the others do their part.
+    """
 
     workspace: Workspace
     config: Config
     device: str = "auto"
+    ranks: Ranks = ALONE
     overrides: dict[str, Any] = field(default_factory=dict)
     progress: Progress = silent
     registry: Registry = find_stage
@@ -100,16 +107,18 @@ def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
     Holds the run's lock throughout. Raises LockedError where another process holds it, and whatever a stage raises;
     what was finished until then stays, and the next `run` goes on from there.
     """
-    with lock(session.workspace):
+    is_first = session.ranks.is_first
+    with lock(session.workspace) if is_first else nullcontext():
         for call in calls:
-            reason = why_not_current(session, call)
+            reason = session.ranks.decide(partial(why_not_current, session, call))
             if reason is None:
                 session.on_skip(call, "current")
             else:
                 session.on_start(call, reason)
                 session.on_done(call, _make(session, call, plan))
-            publish(session.workspace, call)
-        if any(call.stage == "train-clf" for call in calls):
+            if is_first:
+                publish(session.workspace, call)
+        if is_first and any(call.stage == "train-clf" for call in calls):
             _write_run(session, plan[0])
 
 
@@ -125,23 +134,26 @@ def publish(workspace: Workspace, call: Call) -> None:
 
 def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
     """Run one call, write its record, and return the seconds it took."""
-    workspace = session.workspace
+    workspace, ranks = session.workspace, session.ranks
     made_by = makers(list(plan))
     job = Job(
         call=call,
         workspace=workspace,
         config=session.config,
         device=resolve_device(session.device),
+        ranks=ranks,
         progress=session.progress,
         makers={kind: made_by[ref].command for kind, ref in call.inputs.items() if ref in made_by},
     )
     for kind in call.inputs:
-        job.read(kind)
-    identity = _identity(session, call)
-    _open_scratch(job, identity)
-    started = time.perf_counter()
+        check_enough(job.read(kind), ranks)
+    identity = ranks.decide(partial(_open_scratch, session, job))
+    started, sent = time.perf_counter(), ranks.sent
     session.registry(call.stage).load()(job)
+    note_ranks(job.notes, ranks, sent)
     seconds = time.perf_counter() - started
+    if not ranks.is_first:
+        return seconds
     output = artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
     record = {
         "call": call.name,
@@ -154,12 +166,35 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
     return seconds
 
 
-def _open_scratch(job: Job, identity: Identity) -> None:
-    """Make the folder for checkpoints, emptied of those of another identity."""
-    path = job.scratch / "identity.json"
+def check_enough(artifact: artifacts.Artifact, ranks: Ranks) -> None:
+    """Raise UsageError where some rank would own no label or no document."""
+    fewest = min(artifact.dims.get(symbol, ranks.size) for symbol in ("N", "L"))
+    if fewest < ranks.size:
+        raise UsageError(
+            f"{ranks.size} processes are too many for {fewest} labels or documents", where=str(artifact.folder)
+        )
+
+
+def note_ranks(notes: dict[str, float], ranks: Ranks, sent_before: int) -> None:
+    """Note how many ranks there are, the most bytes that one of them sent, and the most memory one has used."""
+    if ranks.size > 1:
+        most_sent, memory = ranks.most(ranks.sent - sent_before), ranks.most(_peak_memory())
+        notes |= {"ranks": ranks.size, "bytes_sent_by_a_rank": most_sent, "peak_memory_bytes_of_a_rank": memory}
+
+
+def _open_scratch(session: Session, job: Job) -> Identity:
+    """Make the folder for checkpoints, emptied of those of another identity, and return the call's."""
+    identity, path = _identity(session, job.call), job.scratch / "identity.json"
     if files.read_json(path) != identity:
         shutil.rmtree(job.scratch, ignore_errors=True)
         files.write_json(path, identity)
+    return identity
+
+
+def _peak_memory() -> int:
+    """Bytes that this process and those it started have held at most."""
+    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return max(usage) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _identity(session: Session, call: Call, recorded: Identity | None = None) -> Identity:
@@ -211,11 +246,9 @@ def _flat(value: object, prefix: str = "") -> dict[str, object]:
 
 def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]:
     """Return what making the output took: of the last attempt where earlier ones were stopped."""
-    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "seconds": round(seconds, 3),
-        "peak_memory_bytes": max(usage) * unit,
+        "peak_memory_bytes": _peak_memory(),
         "notes": job.notes,
         "overrides": session.overrides,
         "device": job.device,

@@ -21,6 +21,7 @@ from scipy.special import expit
 from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
 from xmlcli.word_index import POSTINGS, add_postings, refresh, restore
 
@@ -203,29 +204,30 @@ def _logistic(table: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> l
     return [float(w) for w in found.x]
 
 
-def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+def novel_documents(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> npt.NDArray[np.bool_]:
     """Mark the documents of which training holds no near copy, bool (N,); all of them where fewer than 200 are novel.
 
     X, X_train: float32 CSR with unit rows; a near copy has a cosine of 0.5 or more. A random validation split leaves
     copies of training documents in it (other volumes, other editions): a combination fitted on those trusts neighbours
-    more than it should with documents that are new.
+    more than it should with documents that are new. Of several ranks each gives its training documents.
     """
     columns, nearest = X_train.tocsc(), np.zeros(X.shape[0], np.float32)
+    lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
 
     def kernel(first: int, last: int) -> None:
         _nearest(
-            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, X_train.shape[0], first, last,
-            nearest,
+            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, lengths, X_train.shape[0],
+            first, last, nearest,
         )  # fmt: skip
 
     over_rows(X.shape[0], kernel)
-    novel: npt.NDArray[np.bool_] = nearest < _NEAR_COPY
+    novel: npt.NDArray[np.bool_] = ranks.largest(nearest) < _NEAR_COPY
     return novel if novel.sum() >= _ENOUGH_NOVEL else np.ones_like(novel)
 
 
 @njit(cache=True, nogil=True)
 def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, offsets, rows, values, num_rows, first, last, found
+    x_offsets, x_columns, x_values, offsets, rows, values, lengths, num_rows, first, last, found
 ):
     """Write the largest product of CSR rows first, …, last - 1 with a row of the CSC matrix (num_rows, F).
 
@@ -236,7 +238,9 @@ def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
     total, best, touched = nothing.copy(), none_best.copy(), np.zeros(num_groups, np.bool_)
     for i in range(first, last):
         at, end = x_offsets[i], x_offsets[i + 1]
-        add_postings(x_columns[at:end], x_values[at:end], offsets, rows, values, POSTINGS, total, touched, _GROUP)
+        add_postings(
+            x_columns[at:end], x_values[at:end], offsets, rows, values, lengths, POSTINGS, total, touched, _GROUP
+        )
         refresh(total, touched, _GROUP, best)
         found[i] = best.max()
         restore(nothing, none_best, touched, _GROUP, total, best)

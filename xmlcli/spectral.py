@@ -12,6 +12,7 @@ import scipy.linalg
 import scipy.sparse as sp
 
 from xmlcli.products import sparse_product
+from xmlcli.ranks import ALONE, Ranks
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,16 +22,17 @@ _BLOCK = 4096  # rows whose products are added up in single precision
 _SMALLEST = 1e-12  # of the largest eigenvalue: a direction that holds less is noise
 
 
-def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int) -> Floats:
+def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks = ALONE) -> Floats:
     """Return the leading right singular vectors of A float32 CSR (L, F) in falling order, float32 (F, at most `rank`).
 
-    Each has its largest entry positive. There are fewer where A has fewer singular values that are not zero.
+    Each has its largest entry positive. There are fewer where A has fewer singular values that are not zero. Of several
+    ranks each gives its rows of A, and gets the vectors.
     """
-    transposed = A.T.tocsr()
-    V = np.random.default_rng(seed).normal(size=(A.shape[1], min(rank + _MORE, *A.shape))).astype(np.float32)
+    transposed, width = A.T.tocsr(), min(rank + _MORE, int(ranks.total(A.shape[0])), A.shape[1])
+    V = np.random.default_rng(seed).normal(size=(A.shape[1], width)).astype(np.float32)
     for _ in range(_ITERATIONS):
-        V = _orthonormal(sparse_product(transposed, sparse_product(A, V)))
-    values, U = scipy.linalg.eigh(_gram(sparse_product(A, V)))
+        V = _orthonormal(ranks.sum(sparse_product(transposed, sparse_product(A, V))))
+    values, U = scipy.linalg.eigh(ranks.sum(_gram(sparse_product(A, V))))
     falling = np.flatnonzero(values > _SMALLEST * values.max(initial=0))[::-1][:rank]
     V = V @ U[:, falling].astype(np.float32)
     found: Floats = V * np.sign(np.take_along_axis(V, np.abs(V).argmax(axis=0)[None], axis=0))

@@ -28,6 +28,15 @@ class Targets:
     columns: npt.NDArray[np.int64]
     mask: npt.NDArray[np.bool_] | None
 
+    def of_labels(self, share: slice, num_labels: int) -> Targets:
+        """Return the targets of the labels in `share`, counted from its start."""
+        if share == slice(0, num_labels):
+            return self
+        first, last = np.searchsorted(self.labels, (share.start, share.stop))
+        there = (self.columns >= first) & (self.columns < last)
+        mask = None if self.mask is None else self.mask[:, first:last]
+        return Targets(self.labels[first:last] - share.start, self.rows[there], self.columns[there] - first, mask)
+
 
 def draw_targets(
     Y: sp.csr_matrix, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator

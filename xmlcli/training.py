@@ -24,6 +24,7 @@ import torch
 from xmlcli.encoder import Batch, TokenUse
 from xmlcli.model import Model
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks, stack_csr
 from xmlcli.runtime import matrix_dtype, one_thread_each
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
@@ -35,25 +36,51 @@ _SLICE = 256  # documents, whose loss one thread computes; the same whatever the
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Documents with at least one feature and one label.
+    """Documents with at least one feature and one label; of several ranks each holds those it owns.
 
     Attributes:
         X: float32 CSR (N, F).
         Y: float32 CSR (N, L).
         shortlist: int32 (N, k), nearest label first, padded with L.
         trainable: int64 (L',), labels with documents; others are no negatives.
+        rows: int64 (N,), which documents of the collection these are.
+        num_documents: those of all ranks.
+        ranks: who owns what.
     """
 
     X: sp.csr_matrix
     Y: sp.csr_matrix
     shortlist: Ints
     trainable: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    num_documents: int
+    ranks: Ranks = ALONE
 
     @staticmethod
-    def of(X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints) -> TrainingData:
-        """Drop the documents without features or without labels."""
+    def of(X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints, ranks: Ranks = ALONE) -> TrainingData:
+        """Drop the documents without features or without labels; of the others take those that this rank owns.
+
+        The arguments have the rows of all ranks; where there are several, they are read from the disk as needed.
+        """
         rows = np.flatnonzero((X.getnnz(axis=1) > 0) & (Y.getnnz(axis=1) > 0))
-        return TrainingData(X[rows], Y[rows], shortlist[rows], np.flatnonzero(Y.getnnz(axis=0)))
+        own = rows[ranks.share(len(rows))]
+        trainable = np.flatnonzero(Y.getnnz(axis=0))
+        return TrainingData(X[own], Y[own], np.asarray(shortlist[own]), trainable, own, len(rows), ranks)
+
+    def batch(self, rows: npt.NDArray[np.int64], width: int, ranks: Ranks) -> tuple[sp.csr_matrix, sp.csr_matrix, Ints]:
+        """Return X, Y and the first `width` of the shortlists of documents, counted over all ranks, in that order.
+
+        Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
+        """
+        share = ranks.share(self.num_documents)
+        mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
+        X, Y, shortlist = self.X[mine], self.Y[mine], self.shortlist[mine, :width]
+        if ranks.size == 1:
+            return X, Y, shortlist
+        parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
+        place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
+        X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
+        return X[place], Y[place], np.concatenate([part[6] for part in parts])[place]
 
 
 @dataclass(frozen=True)
@@ -66,13 +93,23 @@ class Step:
     seed: int
 
 
-def draw_step(data: TrainingData, schedule: Schedule, number: int, *, cycle: int, seed: int) -> Step:
-    """Draw a step (0 is the cycle's first) from (seed, cycle, number)."""
+def draw_step(
+    data: TrainingData, schedule: Schedule, number: int, *, cycle: int, seed: int, ranks: Ranks = ALONE
+) -> Step:
+    """Draw a step (0 is the cycle's first) from (seed, cycle, number), alike on all ranks but for the targets.
+
+    `ranks` are those of the data, over a link that no other thread uses.
+    """
     epoch, batch = divmod(number, schedule.steps_an_epoch)
-    rows = _order(data.X.shape[0], seed, cycle, epoch)[batch * schedule.batch_size : (batch + 1) * schedule.batch_size]
+    config, L = schedule.config, data.Y.shape[1]
+    rows = _order(data.num_documents, seed, cycle, epoch)[
+        batch * schedule.batch_size : (batch + 1) * schedule.batch_size
+    ]
     rng = np.random.default_rng((seed, cycle, epoch, batch))
     dropout = int(rng.integers(2**62))
-    X, targets = data.X[rows], draw_targets(data.Y[rows], data.shortlist[rows], data.trainable, schedule.config, rng)
+    width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
+    X, Y, shortlist = data.batch(rows, width, ranks)
+    targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(ranks.share(L), L)
     return Step(Batch.of(X), TokenUse.of(X), targets, dropout)
 
 
@@ -126,8 +163,13 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     )
 
 
-def train_step(model: Model, step: Step, *, learning_rate: float, residual_rate: float, pool: Executor) -> None:
-    """Do one step of masked logistic loss."""
+def train_step(
+    model: Model, step: Step, *, learning_rate: float, residual_rate: float, pool: Executor, ranks: Ranks = ALONE
+) -> None:
+    """Do one step of masked logistic loss.
+
+    Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
+    """
     torch.manual_seed(step.seed)
     device = model.encoder.tokens.device
     labels = torch.from_numpy(step.targets.labels).to(device)
@@ -137,7 +179,8 @@ def train_step(model: Model, step: Step, *, learning_rate: float, residual_rate:
     grad = batch_gradients(h.detach(), model, step.targets, pool)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-    (h * grad.documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
+    by_documents = ranks.sum(grad.documents)
+    (h * by_documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
     model.weight_optimiser.step(labels, grad.weight, learning_rate)
     model.bias_optimiser.step(labels, grad.bias[:, None], learning_rate)
     if model.residual_optimiser is not None:
@@ -162,7 +205,9 @@ def train(
     def draw(number: int) -> Future[Step] | None:
         if number >= schedule.steps:
             return None
-        return pool.submit(draw_step, data, schedule, number, cycle=cycle, seed=seed)
+        return pool.submit(draw_step, data, schedule, number, cycle=cycle, seed=seed, ranks=drawing)
+
+    ranks, drawing = data.ranks, data.ranks.apart()
 
     with one_thread_each() as pool:
         coming = draw(start)
@@ -170,6 +215,13 @@ def train(
             assert coming is not None
             step, coming = coming.result(), draw(number + 1)
             rate = schedule.learning_rate(cycle, number)
-            train_step(model, step, learning_rate=rate, residual_rate=rate * schedule.config.residual_rate, pool=pool)
+            train_step(
+                model,
+                step,
+                learning_rate=rate,
+                residual_rate=rate * schedule.config.residual_rate,
+                pool=pool,
+                ranks=ranks,
+            )
             after_step(number + 1)
             progress("train", number + 1, schedule.steps)

@@ -13,6 +13,7 @@ from numba import njit
 
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
@@ -47,14 +48,15 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
     return sp.vstack([blocks[at] for at in sorted(blocks)], format="csr")
 
 
-def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int) -> Floats:
+def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:
     """Return a vector for each word, float32 (F, dim): the right singular vectors of the labels' word centroids.
 
     Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
-    collection has fewer singular vectors than `dim`; the other columns are zero.
+    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
+    labels.
     """
     found = np.zeros((words.shape[1], dim), np.float32)
-    V = right_singular_vectors(words, dim, seed)
+    V = right_singular_vectors(words, dim, seed, ranks)
     found[:, : V.shape[1]] = V
     return found
 
@@ -68,17 +70,20 @@ class WordIndex:
     """Inverted file of label centroids; exact in its space, the same whatever the number of threads."""
 
     def __init__(
-        self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float
-    ) -> None:
+        self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         """Keep what is searchable.
 
         words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
-        share: what the cosine with Z counts for.
+        share: what the cosine with Z counts for. Of several ranks each gives its labels; which words of a document
+        count, the labels of all decide.
         """
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
         everything = len(self._ids) == words.shape[0]
         self._words = (words if everything else words[self._ids]).tocsc()
+        self._lengths = ranks.sum(np.diff(self._words.indptr).astype(np.int64))
         self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share = np.float32(share)
@@ -100,8 +105,8 @@ class WordIndex:
 
             def kernel(first: int, last: int) -> None:
                 _search(
-                    rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._bonus, documents_, self._Z,  # noqa: B023
-                    self._share, POSTINGS, num_proposed, first, last, local, scores[block],  # noqa: B023
+                    rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._lengths, self._bonus,  # noqa: B023
+                    documents_, self._Z, self._share, POSTINGS, num_proposed, first, last, local, scores[block],  # noqa: B023
                 )  # fmt: skip
 
             over_rows(block.stop - start, kernel)
@@ -112,8 +117,8 @@ class WordIndex:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, bonus, documents, Z, share, budget, num_proposed,
-    first, last, indices, scores,
+    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, share, budget,
+    num_proposed, first, last, indices, scores,
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
@@ -132,7 +137,9 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
         at, end = x_offsets[i], x_offsets[i + 1]
-        add_postings(x_columns[at:end], x_values[at:end], w_offsets, w_rows, w_values, budget, total, touched, shift)
+        add_postings(
+            x_columns[at:end], x_values[at:end], w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
+        )
         refresh(total, touched, shift, best)
         count = _collect(total, best, shift, num_proposed, kept, values)
         if share > 0:
@@ -161,12 +168,12 @@ def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
-    columns, weights, w_offsets, w_rows, w_values, budget, total, touched, shift
+    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
 ):
     """Add the products of a document's words to `total` and mark the groups touched, all of them where it touches many.
 
-    The heaviest words come first; one whose labels are more than what is left of `budget` is left out, the first
-    excepted.
+    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is
+    left out, the first excepted.
     """
     left, num_postings = budget, 0
     for column in columns:
@@ -176,9 +183,9 @@ def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
         touched[:] = True
     for j in np.argsort(-weights, kind="mergesort"):
         at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
-        if end - at > left and left < budget:
+        if lengths[columns[j]] > left and left < budget:
             continue
-        left -= end - at
+        left -= lengths[columns[j]]
         weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
         for q in range(len(rows)):
             total[rows[q]] += weight * values[q]

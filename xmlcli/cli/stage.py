@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager
+
+import typer
+
 from xmlcli.calls import Call
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
+from xmlcli.launch import joined
+from xmlcli.ranks import ALONE, Ranks
 
 
-def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Call]) -> None:
+def started(options: Options) -> AbstractContextManager[Ranks]:
+    """Return a context manager that gives this process's place among those that torchrun started, if it did."""
+
+    def tell(line: str) -> None:
+        typer.secho(f"xmlcli: {line}", file=sys.__stderr__, fg="red")
+
+    return joined(options.device, tell=tell)
+
+
+def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks = ALONE) -> None:
     """Run those calls that are not current, showing how they go."""
     from xmlcli import pipeline
 
@@ -15,13 +31,14 @@ def run_calls(options: Options, opened: Opened, calls: list[Call], plan: list[Ca
 
         def on_done(call: Call, seconds: float) -> None:
             shown.on_done(call, seconds)
-            if call.stage == "prepare":
+            if call.stage == "prepare" and ranks.is_first:
                 shown.note(_described(opened, call))
 
         session = pipeline.Session(
             workspace=opened.workspace,
             config=opened.config,
             device=options.device,
+            ranks=ranks,
             overrides=opened.overrides,
             progress=shown.progress,
             on_skip=shown.on_skip,
@@ -47,6 +64,7 @@ def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:
     """Run one call of the plan; UsageError where the plan has none of that cycle."""
     from xmlcli.plan import find_call, plan
 
-    opened = open_run(options)
-    calls = plan(opened.config, opened.run)
-    run_calls(options, opened, [find_call(calls, stage, cycle)], calls)
+    with started(options) as ranks:
+        opened = open_run(options)
+        calls = plan(opened.config, opened.run)
+        run_calls(options, opened, [find_call(calls, stage, cycle)], calls, ranks)

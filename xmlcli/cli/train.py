@@ -13,6 +13,8 @@ def train_cli(options: Options) -> None:
     A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. Stopped at any moment, the same
     command goes on where it was. Needs no DVC; dvc repro does the same by stages.
 
+    Under torchrun, all its processes train together.
+
     Example: xmlcli train --dataset demo
     """
     train(options)
@@ -21,14 +23,16 @@ def train_cli(options: Options) -> None:
 def train(options: Options) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
-    from xmlcli.cli.stage import run_calls
+    from xmlcli.cli.stage import run_calls, started
     from xmlcli.plan import plan
 
-    opened = open_run(options)
-    calls = plan(opened.config, opened.run)
-    make_ready(options, opened, calls[0])
-    run_calls(options, opened, calls, calls)
-    _print_summary(opened, calls)
+    with started(options) as ranks:
+        opened = open_run(options)
+        calls = plan(opened.config, opened.run)
+        ranks.decide(lambda: make_ready(options, opened, calls[0]))
+        run_calls(options, opened, calls, calls, ranks)
+    if ranks.is_first:
+        _print_summary(opened, calls)
 
 
 def _print_summary(opened: Opened, calls: list[Call]) -> None:

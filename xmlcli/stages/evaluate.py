@@ -11,84 +11,121 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
+from xmlcli.config import EvaluateConfig
 from xmlcli.inference import DocumentEncoder, Engine
+from xmlcli.kinds import has_label_rows
+from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.neighbours import LabelVectors, make_index, recall
-from xmlcli.scoring import Scores, choose_beta, fit_logistic, novel_documents, rank
+from xmlcli.neighbours import make_index, recall
+from xmlcli.scoring import Combination, Scores, choose_beta, fit_logistic, novel_documents, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
-from xmlcli.word_index import label_frequencies
+from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
 VERSION = 5
 SECTIONS = ("model", "shortlist", "evaluate")
 
+Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 
 def run(job: Job) -> None:
     """Write the artifact `evaluation`: the combination, the test ranking, and the metrics of both splits."""
-    config, prepared = job.config.evaluate, job.read("prepared")
-    weights = prepared.array("inverse_propensity.npy")
-    metrics = [Metric(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in config.ks]
+    config, prepared, ranks = job.config.evaluate, job.read("prepared"), job.ranks
     engine = load_engine(job, prepared)
+    share = ranks.share(prepared.rows("X_validation.npz"))
+    candidates, scores = engine.score(prepared.csr_rows("X_validation.npz", share), progress=job.progress)
     X, Y = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
-    num_labels = Y.shape[1]
-    candidates, scores = engine.score(X, progress=job.progress)
+    candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
+    novel = None
     if config.combination == "logistic":
-        novel = novel_documents(X, prepared.csr("X_train.npz"))
-        chosen = {name: score[novel] for name, score in scores.items()}
-        combination = calibrated(fit_logistic(chosen, candidates[novel], Y[novel]), chosen, candidates[novel], Y[novel])
-    else:
-        combination = choose_beta(scores, candidates, Y, weights)
-    engine = replace(engine, combination=combination)
-    ranking, _ = rank(combination.combine(scores, candidates, num_labels), candidates, max(config.ks), num_labels)
-    measured: dict[str, Any] = {"validation": evaluate_top_k(ranking, Y, weights, metrics) if Y.shape[0] else {}}
-    top = _rank_test(job, prepared, engine)
-    Y_test = prepared.csr("Y_test.npz")
-    if Y_test.shape[0]:
-        measured |= evaluate_top_k(top, Y_test, weights, metrics)
-    if prepared.has("oracle_top.npy"):
-        measured["oracle"] = evaluate_top_k(prepared.array("oracle_top.npy"), Y_test, weights, metrics)
+        novel = novel_documents(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
+    weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
+    combination = ranks.decide(lambda: fit(scores, candidates, Y, novel, weights))
+    top = _rank_test(job, prepared, replace(engine, combination=combination))
+    depth = max(config.ks)
+    found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
+    ranking = rank(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
     with job.write() as out:
         out.json("calibration.json", combination.to_json())
-        out.array("test_top.npy", top)
-        out.json("metrics.json", measured)
+        out.rows("test_top.npy", top)
+        out.json("metrics.json", ranks.decide(lambda: measure(config, prepared, ranking, found, weights)))
         out.json("report.json", {"shortlist_recall": round(recall(candidates, Y), 6)})
 
 
+def fit(
+    scores: dict[str, Floats],
+    candidates: Ints,
+    Y: sp.csr_matrix,
+    novel: npt.NDArray[np.bool_] | None,
+    inverse_propensity: Floats,
+) -> Combination:
+    """Choose how scores are combined, on validation documents; on the `novel` ones by logistic regression."""
+    if novel is None:
+        return choose_beta(scores, candidates, Y, inverse_propensity)
+    chosen = {name: score[novel] for name, score in scores.items()}
+    return calibrated(fit_logistic(chosen, candidates[novel], Y[novel]), chosen, candidates[novel], Y[novel])
+
+
+def measure(
+    config: EvaluateConfig, prepared: Artifact, validation: Ints, test: Ints, inverse_propensity: Floats
+) -> dict[str, Any]:
+    """Return the metrics of rankings int32 (n, k) of the validation and the test documents, and the best possible."""
+    metrics = [Metric(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in config.ks]
+    Y, Y_test = prepared.csr("Y_validation.npz"), prepared.csr("Y_test.npz")
+    measured: dict[str, Any] = {
+        "validation": evaluate_top_k(validation, Y, inverse_propensity, metrics) if Y.shape[0] else {}
+    }
+    if Y_test.shape[0]:
+        measured |= evaluate_top_k(test, Y_test, inverse_propensity, metrics)
+    if prepared.has("oracle_top.npy"):
+        measured["oracle"] = evaluate_top_k(prepared.array("oracle_top.npy"), Y_test, inverse_propensity, metrics)
+    return measured
+
+
 def load_engine(job: Job, prepared: Artifact) -> Engine:
-    """Put the model together from its artifacts; the combination is not among them."""
-    config, labels, clf = job.config.shortlist, job.read("labels"), job.read("clf")
-    tensors = clf.numpy_tensors("model.safetensors")
-    Y = prepared.csr("Y_train.npz")
-    frequencies = label_frequencies(Y)
-    words = prepared.csr("label_words.npz") if config.backend == "words" else None
-    vectors = LabelVectors(labels.array("Z.npy"), labels.array("bonus.npy"), words)
+    """Put the model together from its artifacts, without the combination; of several ranks each loads its labels."""
+    config, labels, clf, ranks = job.config.shortlist, job.read("labels"), job.read("clf"), job.ranks
+    N, L = prepared.dims["N"], prepared.dims["L"]
+    share, name = ranks.share(L), "model.safetensors"
+    tensors = clf.numpy_tensors(name) if ranks.size == 1 else clf.tensor_rows(name, share, has_label_rows, "numpy")
+    frequencies = frequencies_of(prepared.csr_rows("Y_train.npz", ranks.share(N)), ranks)
+    vectors = label_vectors(prepared, labels, config, ranks)
+    scores = Scores(
+        tensors["classifiers.weight"],
+        tensors["classifiers.bias"][:, 0],
+        vectors.Z,
+        frequencies[share],
+        vectors.words,
+        clf.csr_rows("linear.npz", share) if clf.has("linear.npz") else None,
+        label_text(prepared, ranks),
+    )
+    job.note_label_rows(len(scores.weight))
     return Engine(
         DocumentEncoder.of(tensors, job.config.model.activation),
-        make_index(vectors, frequencies, config, device=job.device),
-        Scores(
-            tensors["classifiers.weight"],
-            tensors["classifiers.bias"][:, 0],
-            vectors.Z,
-            frequencies,
-            words,
-            clf.csr("linear.npz") if clf.has("linear.npz") else None,
-            prepared.csr("label_text_X.npz") if prepared.has("label_text_X.npz") else None,
-        ),
-        min(config.size, Y.shape[1]),
+        make_index(vectors, frequencies[share], config, device=job.device, ranks=ranks),
+        scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
+        min(config.size, L),
+        ranks=ranks,
     )
 
 
 def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:
-    """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and note how long it took."""
-    X, num_labels = prepared.csr("X_test.npz"), prepared.dims["L"]
+    """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and note how long it took.
+
+    Of several ranks each returns those of the documents it owns.
+    """
+    share, num_labels = job.ranks.share(prepared.rows("X_test.npz")), prepared.dims["L"]
+    X = prepared.csr_rows("X_test.npz", share)
     started = time.perf_counter()
     top, _ = engine.rank(X, max(job.config.evaluate.top_k, *job.config.evaluate.ks), progress=job.progress)
     if X.shape[0]:
         job.notes[PREDICT_NOTE] = round(1000 * (time.perf_counter() - started) / X.shape[0], 4)
     if prepared.has("test_filter.npy"):
-        return drop_filtered(top, prepared.array("test_filter.npy"), num_labels).astype(np.int32)
+        pairs = prepared.array("test_filter.npy")
+        pairs = pairs[(pairs[:, 0] >= share.start) & (pairs[:, 0] < share.stop)] - [[share.start, 0]]
+        return drop_filtered(top, pairs, num_labels).astype(np.int32)
     return top

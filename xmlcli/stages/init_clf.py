@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from xmlcli.encoder import Encoder
+from xmlcli.kinds import has_label_rows
 from xmlcli.model import Classifiers, Model
 from xmlcli.stages.job import Job
-from xmlcli.word_index import label_frequencies, spectral_tokens
+from xmlcli.stages.owned import frequencies_of, own_documents
+from xmlcli.word_index import spectral_tokens
 
 VERSION = 3
 SECTIONS = ("seed", "model")
@@ -18,18 +20,21 @@ _SAMPLE = 4096
 
 def run(job: Job) -> None:
     """Start the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
-    config, prepared = job.config.model, job.read("prepared")
-    X, Y = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz")
+    config, prepared, ranks = job.config.model, job.read("prepared"), job.ranks
+    X, Y = own_documents(prepared, "train", ranks)
+    share = ranks.share(Y.shape[1])
     encoder = Encoder(X.shape[1], config, seed=job.config.seed)
-    classifiers = Classifiers(Y.shape[1], config.dim)
+    classifiers = Classifiers(share.stop - share.start, config.dim)
     if config.start == "random":
-        classifiers.start_random(job.config.seed)
+        classifiers.start_random(job.config.seed, before=share.start, after=Y.shape[1] - share.stop)
     else:
-        V = spectral_tokens(prepared.csr("label_words.npz"), config.dim, job.config.seed)
-        length = np.linalg.norm(X[:_SAMPLE] @ V, axis=1).mean()
+        V = spectral_tokens(prepared.csr_rows("label_words.npz", share), config.dim, job.config.seed, ranks)
+        length = np.linalg.norm(prepared.mapped_csr("X_train.npz")[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
-        classifiers.start_at_frequencies(torch.from_numpy(label_frequencies(Y)), Y.shape[0])
+        classifiers.start_at_frequencies(torch.from_numpy(frequencies_of(Y, ranks)[share]), prepared.dims["N"])
     model = Model(encoder, classifiers, "adagrad", device=job.device)
+    job.note_label_rows(share.stop - share.start)
     with job.write() as out:
-        out.tensors("model.safetensors", model.tensors())
+        tensors = model.tensors()
+        out.tensors("model.safetensors", tensors, split=set(filter(has_label_rows, tensors)))
         out.json("state.json", {"cycle": 0, "steps": 0})

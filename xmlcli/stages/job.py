@@ -45,8 +45,10 @@ from xmlcli.artifacts import Artifact, Writer
 from xmlcli.calls import Call
 from xmlcli.config import Config
 from xmlcli.progress import Progress, silent
+from xmlcli.ranks import ALONE, Ranks
 from xmlcli.workspace import Workspace
 
+LABEL_ROWS_NOTE = "label_rows_held"
 PREDICT_NOTE = "predict_ms_per_document"
 """The note of the stage evaluate that holds milliseconds a test document, encoding to final ranking."""
 
@@ -56,13 +58,15 @@ class Job:
     """A call about to run, with all it may use.
 
     `device` is "cpu" or "cuda". `makers` maps each input's kind to the command that makes it. `notes` takes figures
-    for runs/<run>/<call>.json that are no content of the artifact, such as seconds spent on a part.
+    for runs/<run>/<call>.json that are no content of the artifact, such as seconds spent on a part. `ranks` are the
+    processes that run the call together, all with the same job.
     """
 
     call: Call
     workspace: Workspace
     config: Config
     device: str = "cpu"
+    ranks: Ranks = ALONE
     progress: Progress = silent
     makers: Mapping[str, str] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
@@ -77,6 +81,11 @@ class Job:
         """Whether the call has an input of this kind (the first cycle has no earlier `labels`)."""
         return kind in self.call.inputs
 
+    def note_label_rows(self, own: int) -> None:
+        """Note the most rows that any of several ranks held of a table with a row for each label."""
+        if self.ranks.size > 1:
+            self.notes[LABEL_ROWS_NOTE] = self.ranks.most(own)
+
     def read(self, kind: str) -> Artifact:
         """Return the verified input of that kind.
 
@@ -89,4 +98,4 @@ class Job:
 
     def write(self) -> AbstractContextManager[Writer]:
         """Return a context manager that gives a Writer of the call's output and makes it appear at the end."""
-        return artifacts.writer(self.workspace.artifact(self.call.output), self.call.output.kind)
+        return artifacts.writer(self.workspace.artifact(self.call.output), self.call.output.kind, self.ranks)

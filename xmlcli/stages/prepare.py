@@ -21,8 +21,10 @@ from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.raw import RawDataset, TableColumns
 from xmlcli.errors import DatasetError
 from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
+from xmlcli.mapped import csr_columns, csr_rows
 from xmlcli.metrics import inverse_propensity
 from xmlcli.progress import Progress
+from xmlcli.ranks import Ranks
 from xmlcli.split import carve_validation
 from xmlcli.stages.job import Job
 from xmlcli.stages.raw import find_raw
@@ -51,7 +53,18 @@ class Features:
 
 
 def run(job: Job) -> None:
-    """Read the raw dataset and write the artifact `prepared`."""
+    """Read the raw dataset and write the artifact `prepared`.
+
+    Of several ranks the first does it; each then makes the word centroids of its labels from what was written.
+    """
+    with job.write() as out:
+        if job.ranks.is_first:
+            _read_and_write(job, out)
+        out.csr_rows("label_words.npz", _own_words(out, job.ranks))
+
+
+def _read_and_write(job: Job, out: Writer) -> None:
+    """Write all but the word centroids."""
     config = job.config.prepare
     folder = find_raw(job)
     columns = TableColumns(config.text_column, config.labels_column, config.label_separator)
@@ -62,9 +75,20 @@ def run(job: Job) -> None:
         raise DatasetError(f"{folder.name}: no training document has a label", where=str(folder.path))
     size = min(int(config.validation_fraction * Y.shape[0]), config.validation_documents)
     validation = carve_validation(Y, size, job.config.seed)
-    with job.write() as out:
-        _write_splits(out, raw, features, validation)
-        _write_rest(out, raw, features, folder)
+    _write_splits(out, raw, features, validation)
+    _write_rest(out, raw, features, folder)
+
+
+def _own_words(out: Writer, ranks: Ranks) -> sp.csr_matrix:
+    """Return the word centroids of this rank's labels, float32 CSR (L', F), made of training documents alone."""
+    ranks.wait()  # rank 0 has written them
+    X, Y, text = (out.written_csr(name) for name in ("X_train.npz", "Y_train.npz", "label_text_X.npz"))
+    assert X is not None
+    assert Y is not None
+    share = ranks.share(Y.shape[1])
+    columns = csr_columns(Y, share)
+    rows = np.flatnonzero(np.diff(columns.indptr))
+    return word_centroids(X[rows], columns[rows], None if text is None else csr_rows(text, share))
 
 
 def make_features(raw: RawDataset, config: PrepareConfig, progress: Progress) -> Features:
@@ -93,17 +117,12 @@ def _given_features(raw: RawDataset, X: sp.csr_matrix, config: PrepareConfig) ->
 
 
 def _write_splits(out: Writer, raw: RawDataset, features: Features, validation: np.ndarray[Any, Any]) -> None:
-    """Write X and Y of the three splits, and the labels' word centroids, which validation documents have no part in.
-
-    `validation`: int64 (N_validation,), rows of the training file.
-    """
+    """Write X and Y of the three splits; `validation` int64 (N_validation,) are rows of the training file."""
     Y = raw.train.Y
     train = np.setdiff1d(np.arange(Y.shape[0]), validation)
     empty = sp.csr_matrix((0, Y.shape[1]), dtype=np.float32)
-    X_train, Y_train = features.train[train], Y[train]
-    out.csr("X_train.npz", X_train)
-    out.csr("Y_train.npz", Y_train)
-    out.csr("label_words.npz", word_centroids(X_train, Y_train, features.label_text))
+    out.csr("X_train.npz", features.train[train])
+    out.csr("Y_train.npz", Y[train])
     out.csr("X_validation.npz", features.train[validation])
     out.csr("Y_validation.npz", Y[validation])
     out.csr("X_test.npz", features.test)

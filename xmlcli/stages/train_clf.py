@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 
-from xmlcli import files
-from xmlcli.artifacts import Artifact
+from xmlcli.artifacts import Writer
+from xmlcli.kinds import has_label_rows
 from xmlcli.linear import train_linear
 from xmlcli.model import Model, empty_model
+from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
+from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.job import Job
+from xmlcli.stages.owned import matrix
 from xmlcli.training import TrainingData, train
 
 VERSION = 3
@@ -21,72 +23,51 @@ SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 def run(job: Job) -> None:
     """Train one cycle from the classifiers of the cycle before and write the artifact `clf`."""
-    prepared, shortlist = job.read("prepared"), job.read("shortlist")
-    X, Y, indices = prepared.csr("X_train.npz"), prepared.csr("Y_train.npz"), shortlist.array("indices.npy")
-    data = TrainingData.of(X, Y, indices)
-    schedule = Schedule.of(data.X.shape[0], job.config.cycles, job.config.clf)
-    model = _load(job, X.shape[1], Y.shape[1])
-    cycle = job.call.cycle or 1
-    checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds)
+    prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
+    X, Y = (matrix(prepared, f"{table}_train.npz", ranks) for table in "XY")
+    data = TrainingData.of(X, Y, shortlist.array("indices.npy", mmap=ranks.size > 1), ranks)
+    schedule = Schedule.of(data.num_documents, job.config.cycles, job.config.clf)
+    share, cycle = ranks.share(Y.shape[1]), job.call.cycle or 1
+    model = _load(job, X.shape[1], share)
+    checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
+    sent, start = ranks.sent, checkpoint.restore()
     train(
-        model, data, schedule, cycle=cycle, seed=job.config.seed, start=checkpoint.restore(),
+        model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
         after_step=checkpoint.tick, progress=job.progress,
     )  # fmt: skip
+    if ranks.size > 1 and start < schedule.steps:
+        job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
     linear = None
     if job.config.linear.enabled and cycle == job.config.cycles:
         checkpoint.save(schedule.steps)
         linear = train_linear(
-            data.X, data.Y, data.shortlist, prepared.csr("label_words.npz"), job.config.linear, progress=job.progress
-        )
+            *own_problems(data, X), prepared.csr_rows("label_words.npz", share), job.config.linear,
+            first_label=share.start, progress=job.progress,
+        )  # fmt: skip
+    job.note_label_rows(len(model.classifiers.weight))
     with job.write() as out:
-        out.tensors("model.safetensors", model.tensors())
+        _write(out, "model.safetensors", model.tensors())
         if cycle < job.config.cycles:
-            out.tensors("optimiser.safetensors", model.optimiser_tensors())
+            _write(out, "optimiser.safetensors", model.optimiser_tensors())
         if linear is not None:
-            out.csr("linear.npz", linear)
+            out.csr_rows("linear.npz", linear)
         out.json("state.json", {"cycle": cycle, "steps": cycle * schedule.steps})
 
 
-def _load(job: Job, num_tokens: int, num_labels: int) -> Model:
-    """Return the model of the cycle before, with its optimisers' state where it has any."""
-    clf: Artifact = job.read("clf")
-    model = empty_model(num_tokens, num_labels, job.config.model, job.config.clf.optimiser, device=job.device)
-    has_state = clf.has("optimiser.safetensors")
-    model.load(clf.tensors("model.safetensors"), clf.tensors("optimiser.safetensors") if has_state else None)
+def _write(out: Writer, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    out.tensors(name, tensors, split=set(filter(has_label_rows, tensors)))
+
+
+def _load(job: Job, num_tokens: int, share: slice) -> Model:
+    """Return the model of the cycle before, with its optimisers' state where it has any; of the labels in `share`."""
+    clf = job.read("clf")
+    model = empty_model(
+        num_tokens, share.stop - share.start, job.config.model, job.config.clf.optimiser, device=job.device
+    )
+    weights, state = (
+        clf.tensor_rows(name, share, has_label_rows) if clf.has(name) else None
+        for name in ("model.safetensors", "optimiser.safetensors")
+    )
+    assert weights is not None
+    model.load(weights, state)
     return model
-
-
-class Checkpoint:
-    """The state of a cycle in the middle of its training, in one file that is replaced at once."""
-
-    def __init__(self, path: Path, model: Model, seconds: float) -> None:
-        self._path = path
-        self._model = model
-        self._seconds = seconds
-        self._saved_at = time.monotonic()
-
-    def restore(self) -> int:
-        """Load the state of an earlier attempt and return how many steps it had done; 0 where there is none."""
-        if not self._path.exists():
-            return 0
-        tensors = files.load_tensors(self._path)
-        self._model.load(_under("model.", tensors), _under("optimiser.", tensors))
-        return int(tensors["step"])
-
-    def tick(self, step: int) -> None:
-        """Save when enough time has passed since the last time."""
-        if time.monotonic() - self._saved_at >= self._seconds:
-            self.save(step)
-
-    def save(self, step: int) -> None:
-        """Save the state after `step` steps."""
-        tensors = {"step": torch.tensor(step)}
-        tensors |= {f"model.{name}": tensor for name, tensor in self._model.tensors().items()}
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in self._model.optimiser_tensors().items()}
-        with files.atomic_file(self._path) as path:
-            files.save_tensors(path, tensors)
-        self._saved_at = time.monotonic()
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,62 @@
+"""Files of rows have the bytes of whole ones, and give back the rows that are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from planted import sparse_rows
+
+from xmlcli import files, mapped, rowfiles
+from xmlcli.ranks import ALONE
+
+
+def matrices() -> list[sp.csr_matrix]:
+    unsorted = sp.csr_matrix((np.ones(3, np.float32), [2, 0, 0], [0, 2, 2, 3]), shape=(3, 4))
+    return [sparse_rows(9, 30, 4, np.random.default_rng(0)), unsorted, sp.csr_matrix((3, 5), dtype=np.float32),
+            sp.csr_matrix((0, 5), dtype=np.float32)]  # fmt: skip
+
+
+@pytest.mark.parametrize("matrix", matrices(), ids=["random", "unsorted", "empty", "no rows"])
+def test_a_matrix_has_the_same_bytes_and_gives_any_rows(tmp_path: Path, matrix: sp.csr_matrix) -> None:
+    files.save_csr(tmp_path / "whole.npz", matrix)
+    assert rowfiles.save_csr_rows(tmp_path / "rows.npz", matrix, ALONE) == matrix.shape
+    assert (tmp_path / "rows.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert (mapped.map_csr(tmp_path / "rows.npz") != matrix).nnz == 0
+    for first in range(matrix.shape[0]):
+        rows = slice(first, first + 2 if first < 2 else first + 1)
+        found = mapped.csr_rows(mapped.map_csr(tmp_path / "rows.npz"), rows)
+        assert (found.toarray() == matrix.toarray()[first : first + found.shape[0]]).all()
+    found = mapped.csr_columns(mapped.map_csr(tmp_path / "rows.npz"), slice(1, 3))
+    assert found.toarray().tolist() == matrix.toarray()[:, 1:3].tolist()
+
+
+@pytest.mark.parametrize("array", [np.arange(12, dtype=np.float32).reshape(4, 3), np.arange(4), np.zeros((0, 3))])
+def test_an_array_has_the_same_bytes(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "whole.npy", array)
+    assert rowfiles.save_rows(tmp_path / "rows.npy", array, ALONE) == array.shape
+    assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_tensors_have_the_same_bytes_and_give_any_rows(tmp_path: Path) -> None:
+    tensors = {
+        "tokens.steps": torch.tensor([7]), "classifiers.weight": torch.rand(5, 3), "b": torch.rand(5, 1),
+        "encoder.ä": torch.rand(2).double().float(), "scalar": torch.tensor(3), "none": torch.zeros(0, 4),
+    }  # fmt: skip
+    files.save_tensors(tmp_path / "whole.safetensors", tensors)
+    rowfiles.save_tensor_rows(tmp_path / "rows.safetensors", tensors, {"classifiers.weight", "b"}, ALONE)
+    assert (tmp_path / "rows.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    found = mapped.load_tensor_rows(
+        tmp_path / "rows.safetensors", slice(1, 3), {"b", "classifiers.weight"}.__contains__
+    )
+    assert torch.equal(found["b"], tensors["b"][1:3])
+    assert torch.equal(found["scalar"], tensors["scalar"])
+
+
+def test_a_compressed_matrix_is_refused(tmp_path: Path) -> None:
+    sp.save_npz(tmp_path / "small.npz", sparse_rows(3, 5, 2, np.random.default_rng(0)), compressed=True)
+    with pytest.raises(ValueError, match="compressed"):
+        mapped.map_csr(tmp_path / "small.npz")
