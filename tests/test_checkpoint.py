@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,5 +31,5 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatc
         now[0] += 1
         found.tick(step)
     assert saved[0] == 30
-    assert all(later - earlier >= 100 for earlier, later in zip(saved, saved[1:], strict=False))
+    assert all(later - earlier >= 100 for earlier, later in pairwise(saved))
     assert len(saved) > 2
