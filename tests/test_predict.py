@@ -120,6 +120,27 @@ def test_a_folder_gives_its_test_documents() -> None:
     assert read(carried.run() / "data" / "subjects") == texts_and_labels(80, len("test"))[0]
 
 
+def test_a_folder_of_tables_needs_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("id,summary\n1,one\n2,two\n")
+    (tmp_path / "train.csv").write_text("id,summary\n")
+    assert read(tmp_path, text="summary") == ["one", "two"]
+    (tmp_path / "test.csv").unlink()
+    assert read(tmp_path, text="summary") == []
+
+
+def test_libsvm_is_as_wide_as_the_model(tmp_path: Path) -> None:
+    (tmp_path / "new.svm").write_text("1,2 0:0.5 2:1\n")
+    for asked, width in ((0, 3), (3, 3), (7, 7)):
+        (block,) = read_documents(str(tmp_path / "new.svm"), as_text=False, num_features=asked)
+        assert block.shape == (1, width)
+
+
+def test_brackets_in_a_label_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Model, "predict", lambda *args, **options: [[("[sic] a [/b]", 0.5)]])
+    assert main(monkeypatch, "--model", str(carried.folder()), "--text", "a") == 0
+    assert "[sic] a [/b]" in capsys.readouterr().out
+
+
 def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
     X = sp.csr_matrix(np.array([[0.5, 0, 1], [0, 0, 0], [0, 0.25, 0]], np.float32))
     sp.save_npz(tmp_path / "x.npz", X)

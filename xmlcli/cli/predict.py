@@ -104,7 +104,14 @@ def predict_all(
     count = 0
     try:
         with display() as shown, _opened(output, form) as descriptor, _whole_lines() as write:
-            for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=shown.progress):
+            documents = read_documents(
+                source,
+                as_text=model.takes_text,
+                num_features=model.num_features,
+                columns=columns,
+                progress=shown.progress,
+            )
+            for block in documents:
                 labels, scores = model.rank(block, k)
                 count += len(labels)
                 write(descriptor, answers.block(labels, scores))
@@ -182,10 +189,11 @@ def _write_matrix(answers: Answers, output: str) -> None:
 def _print_table(model: Model, text: str, k: int, threshold: float) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     (found,) = model.predict([text], k, threshold=threshold)
     table = Table("label", "probability" if model.gives_probabilities else "score")
     table.columns[1].justify = "right"
     for name, score in found:
-        table.add_row(name, f"{score:.3f}")
+        table.add_row(Text(name), f"{score:.3f}")
     Console().print(table)
