@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import carried
@@ -239,11 +240,22 @@ def test_malformed_documents_are_told(tmp_path: Path, name: str, content: str, s
 
 def test_documents_of_the_wrong_kind_are_refused() -> None:
     model = load(carried.folder())
-    for documents in ("a text", [3], sp.csr_matrix((1, 4))):
+    for documents in ("a text", None, 5, [3], sp.csr_matrix((1, 4))):
         with pytest.raises(UsageError):
             model.predict(documents)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="1 or more"):
-        model.predict(["a"], 0)
+    with pytest.raises(UsageError, match=r"documents\[1\](.|\n)*NoneType"):
+        model.predict(["a", None])  # type: ignore[list-item]
+    for k in (0, 2.5, None, "3"):
+        with pytest.raises(UsageError, match="1 or more"):
+            model.predict(["a"], k)  # type: ignore[arg-type]
+    assert model.predict(["ships0"], np.int64(2)) == model.predict(["ships0"], 2)
+
+
+def test_several_threads_get_the_answers_of_one() -> None:
+    model = load(carried.folder())
+    alone = [model.predict([text], 3) for text in TEXTS]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda text: model.predict([text], 3), TEXTS * 5)) == alone * 5
 
 
 def test_k_beyond_the_labels_gives_all_of_them_and_a_threshold_fewer() -> None:
