@@ -85,6 +85,16 @@ def test_one_text_prints_a_table_from_the_last_run(
     assert "storms" in shown
 
 
+def test_a_dataset_by_name_predicts_with_the_settings_it_was_trained_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # one cycle; the pipeline file has two
+    place = ("--root", str(carried.run()), "--dataset", str(carried.run() / "data" / "subjects"))
+    assert main(monkeypatch, *place, "--text", "storms0 storms1 storms2", "-k", "1") == 0
+    assert "storms" in capsys.readouterr().out
+    assert main(monkeypatch, *place, "--text", "storms0", "--set", "cycles=2") == 2
+    assert "no evaluation artifact" in capsys.readouterr().err
+
+
 def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys\nfrom xmlcli import cli\n"
