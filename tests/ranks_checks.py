@@ -87,12 +87,12 @@ def check_search(ranks: Ranks) -> None:
 
 
 def check_spectrum(ranks: Ranks) -> None:
-    """The singular vectors of three ranks' rows are those of one, signs included."""
+    """The singular vectors of three ranks' rows are those of the whole matrix, signs included."""
     for L, F in ((60, 25), (25, 60), (30, 30), (12, 40), (40, 15)):
         matrix = collection(L, F // 5, 1, words=4, noise=F - 4 * (F // 5))[0]
         rank = min(5, L, F)
         found = right_singular_vectors(matrix[ranks.share(L)], rank, 3, ranks)
-        assert np.allclose(found, right_singular_vectors(matrix, rank, 3), atol=1e-4), (L, F)
+        assert np.allclose(found, right_singular_vectors(matrix, rank, 3), atol=2e-3), (L, F)
 
 
 def check_training(ranks: Ranks) -> None:

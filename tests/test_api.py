@@ -69,6 +69,36 @@ def test_documents_and_labels_have_to_pair() -> None:
         xmlcli.fit(texts, labels[:9])
 
 
+@pytest.mark.parametrize(
+    ("documents", "labels", "said"),
+    [
+        ([], [], "nothing to learn from"),
+        (["a b", "c d"], [[], []], "nothing to learn from"),
+        (["a b", None], [["x"], ["y"]], r"no text(.|\n)*documents\[1\](.|\n)*NoneType"),
+        ("a text", [["x"]], "documents are a list"),
+        (None, [["x"]], "documents are a list"),
+        (["a b", "c d"], ["fruit", "tools"], r"a list of labels(.|\n)*labels\[0\](.|\n)*'fruit'"),
+        (["a b", "c d"], [["x"], [None]], r"label is no text(.|\n)*labels\[1\]"),
+        (["a b", "c d"], [["x"], ["\ud800"]], "label is no text"),
+        (["a b", "c d"], [["x"], 5], "a list of labels"),
+    ],
+)
+def test_what_is_no_text_and_no_list_is_told_with_its_place(documents: object, labels: object, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as error:
+        xmlcli.fit(documents, labels)  # type: ignore[arg-type]
+    assert "/tmp" not in str(error.value)
+
+
+def test_labels_keep_their_names_and_texts_may_come_in_any_collection() -> None:
+    texts = ["apple\rpie\u2028 ", "apple \ud800 tart", "apple pie"] * 8
+    labels = [{"a;b, c"}, ("two\nlines", 7), []] * 8
+    model = xmlcli.fit(np.array(texts), iter(labels), settings=SMALL)  # type: ignore[arg-type]
+    assert model.label_names == ["7", "a;b, c", "two\nlines"]
+    assert {name for name, _ in model.predict(["pie"])[0]} == set(model.label_names)
+    X = np.eye(24, 6, dtype=np.float32)
+    assert xmlcli.fit(X, labels, settings=SMALL).label_names == model.label_names  # type: ignore[arg-type]
+
+
 def test_loading_gives_names_and_probabilities() -> None:
     (found,) = xmlcli.load(carried.folder()).predict(["coins0 coins1 coins2"], k=2)
     assert found[0][0] == "coins"

@@ -253,6 +253,13 @@ def test_an_option_without_effect_warns(
     assert "warning: shortlist.M has no effect" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = xmlcli("train", "--dataset", "demo", "--root", str(tmp_path / "file"))
+    assert (found.returncode, len(found.stderr.splitlines())) == (2, 1)
+    assert str(tmp_path / "file") in found.stderr
+
+
 def test_interrupting_is_one_line_and_exit_code_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

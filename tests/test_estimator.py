@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -78,6 +79,29 @@ def test_an_indicator_matrix_is_answered_by_one_with_the_same_labels(fitted: XML
     assert (dense.predict(TEXTS[120:]).toarray() == found).all()
 
 
+def test_labels_of_any_type_come_back_and_features_do_as_well_as_texts() -> None:
+    labels = [[("a", 1)], [2]] * 12
+    X = sp.csr_matrix(np.tile(np.eye(2, 6, dtype=np.float32), (12, 1)))
+    fitted = XMLClassifier(settings=SMALL, k=1, threshold=0.0).fit(X, labels)
+    assert fitted.predict(X[:2].toarray()) == [[("a", 1)], [2]]
+    assert fitted.predict_proba(X).shape == (24, 2)
+
+
+def test_the_words_of_numbered_columns_are_not_trained_on() -> None:
+    texts, Y = ["apple 0 0", "plum 1 1"] * 12, np.array([[0, 1], [1, 0]] * 12)  # each says the other column's number
+    settings = {**SMALL, "clf.max_epochs": 0, "linear.enabled": False}
+    model = XMLClassifier(settings=settings).fit(texts, Y).model_
+    assert model.parts is not None
+    assert model.parts.label_text is None
+    assert model.label_names == ["0", "1"]
+
+
+def test_a_pickled_estimator_predicts_the_same(fitted: XMLClassifier) -> None:
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.predict(TEXTS[120:]) == fitted.predict(TEXTS[120:])
+    assert not hasattr(clone(fitted), "model_")
+
+
 def test_parameters_come_back_from_get_params() -> None:
     parameters = {"settings": SMALL, "threshold": 0.2, "k": 3, "random_state": 1, "device": "cpu"}
     assert XMLClassifier(**parameters).get_params() == parameters  # type: ignore[arg-type]
@@ -91,4 +115,4 @@ def test_wrong_uses_are_told() -> None:
     with pytest.raises(UsageError, match="no indicator matrix"):
         XMLClassifier().fit(["a"], np.array([[2, 0]]))
     with pytest.raises(UsageError, match="same as text"):
-        XMLClassifier().fit(["a", "b"], [[" x"], ["x"]])
+        XMLClassifier().fit(["a", "b"], [[1], ["1"]])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import carried
@@ -84,6 +85,16 @@ def test_one_text_prints_a_table_from_the_last_run(
     assert "storms" in shown
 
 
+def test_a_dataset_by_name_predicts_with_the_settings_it_was_trained_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # one cycle; the pipeline file has two
+    place = ("--root", str(carried.run()), "--dataset", str(carried.run() / "data" / "subjects"))
+    assert main(monkeypatch, *place, "--text", "storms0 storms1 storms2", "-k", "1") == 0
+    assert "storms" in capsys.readouterr().out
+    assert main(monkeypatch, *place, "--text", "storms0", "--set", "cycles=2") == 2
+    assert "no evaluation artifact" in capsys.readouterr().err
+
+
 def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys\nfrom xmlcli import cli\n"
@@ -118,6 +129,27 @@ def test_texts_come_from_any_format(tmp_path: Path, name: str, content: str) -> 
 
 def test_a_folder_gives_its_test_documents() -> None:
     assert read(carried.run() / "data" / "subjects") == texts_and_labels(80, len("test"))[0]
+
+
+def test_a_folder_of_tables_needs_no_labels(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("id,summary\n1,one\n2,two\n")
+    (tmp_path / "train.csv").write_text("id,summary\n")
+    assert read(tmp_path, text="summary") == ["one", "two"]
+    (tmp_path / "test.csv").unlink()
+    assert read(tmp_path, text="summary") == []
+
+
+def test_libsvm_is_as_wide_as_the_model(tmp_path: Path) -> None:
+    (tmp_path / "new.svm").write_text("1,2 0:0.5 2:1\n")
+    for asked, width in ((0, 3), (3, 3), (7, 7)):
+        (block,) = read_documents(str(tmp_path / "new.svm"), as_text=False, num_features=asked)
+        assert block.shape == (1, width)
+
+
+def test_brackets_in_a_label_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Model, "predict", lambda *args, **options: [[("[sic] a [/b]", 0.5)]])
+    assert main(monkeypatch, "--model", str(carried.folder()), "--text", "a") == 0
+    assert "[sic] a [/b]" in capsys.readouterr().out
 
 
 def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
@@ -218,11 +250,22 @@ def test_malformed_documents_are_told(tmp_path: Path, name: str, content: str, s
 
 def test_documents_of_the_wrong_kind_are_refused() -> None:
     model = load(carried.folder())
-    for documents in ("a text", [3], sp.csr_matrix((1, 4))):
+    for documents in ("a text", None, 5, [3], sp.csr_matrix((1, 4))):
         with pytest.raises(UsageError):
             model.predict(documents)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="1 or more"):
-        model.predict(["a"], 0)
+    with pytest.raises(UsageError, match=r"documents\[1\](.|\n)*NoneType"):
+        model.predict(["a", None])  # type: ignore[list-item]
+    for k in (0, 2.5, None, "3"):
+        with pytest.raises(UsageError, match="1 or more"):
+            model.predict(["a"], k)  # type: ignore[arg-type]
+    assert model.predict(["ships0"], np.int64(2)) == model.predict(["ships0"], 2)
+
+
+def test_several_threads_get_the_answers_of_one() -> None:
+    model = load(carried.folder())
+    alone = [model.predict([text], 3) for text in TEXTS]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda text: model.predict([text], 3), TEXTS * 5)) == alone * 5
 
 
 def test_k_beyond_the_labels_gives_all_of_them_and_a_threshold_fewer() -> None:

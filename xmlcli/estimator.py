@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 
-from xmlcli.api import fit
+from xmlcli.api import fit, fit_matrix
 from xmlcli.errors import UsageError
 from xmlcli.predictor import Model
 
@@ -20,9 +20,10 @@ from xmlcli.predictor import Model
 class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The default pipeline as a classifier of texts.
 
-    y is either a list of labels for each text, or a binary indicator matrix (N, L), dense or sparse; `predict` answers
-    in kind. Only the labels of a document's shortlist are scored: in the sparse matrices that `predict_proba` and
-    `decision_function` return, a label that is not stored has a probability of about 0.
+    X are N texts, or (N, F) features, sparse or dense. y is either a list of labels for each text, whose words help to
+    find it, or a binary indicator matrix (N, L), dense or sparse; `predict` answers in kind. Only the labels of a
+    document's shortlist are scored: in the sparse matrices that `predict_proba` and `decision_function` return, a label
+    that is not stored has a probability of about 0.
 
     Args:
         settings: "section.key" → another value than the pipeline file's, such as {"cycles": 1}.
@@ -60,16 +61,23 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
 
     def fit(self, X: Any, y: Any) -> XMLClassifier:
-        """Train on N texts X with labels y. Raises UsageError where they do not fit together."""
-        labels = self._labels_of(y)
-        named = {str(label).strip(): i for i, label in enumerate(self.classes_)}
-        if len(named) < len(self.classes_):
-            raise UsageError("two labels are the same as text", expected="labels that differ")
+        """Train on N documents X with labels y. Raises UsageError where they do not fit together."""
         settings = dict(self.settings or {})
         if self.random_state is not None:
             settings["seed"] = int(self.random_state)
-        self.model_: Model = fit(list(X), labels, settings=settings, device=self.device)
-        self._columns = np.array([named[name] for name in self.model_.label_names], np.int32)
+        self._indicator = "sparse" if sp.issparse(y) else "dense" if _is_matrix(y) else None
+        if self._indicator:
+            self.classes_ = np.arange(y.shape[1])
+            self.model_: Model = fit_matrix(X, _checked(y), settings=settings, device=self.device)
+            return self
+        rows = self._rows(y)
+        classes = sorted({label for row in rows for label in row}, key=str)
+        if len(set(map(str, classes))) < len(classes):
+            raise UsageError("two labels are the same as text", expected="labels that differ")
+        self.classes_ = np.empty(len(classes), object)
+        self.classes_[:] = classes
+        named = [[str(label) for label in row] for row in rows]
+        self.model_ = fit(X, named, settings=settings, device=self.device)
         return self
 
     def decision_function(self, X: Any) -> sp.csr_matrix:
@@ -115,11 +123,11 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise NotFittedError("this XMLClassifier is not fitted yet: call fit first")
         model = self.model_
         k = k or self.k or model.num_labels
-        labels, scores = (model.rank if probabilities else model.rank_scores)(list(X), k)
+        labels, scores = (model.rank if probabilities else model.rank_scores)(X, k)
         there = labels < model.num_labels
         offsets = np.append(0, np.cumsum(there.sum(axis=1)))
         matrix = sp.csr_matrix(
-            (scores[there], self._columns[labels[there]], offsets), (len(labels), len(self.classes_)), dtype=np.float32
+            (scores[there], labels[there], offsets), (len(labels), len(self.classes_)), dtype=np.float32
         )
         matrix.sort_indices()
         return matrix
@@ -129,26 +137,10 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = np.argsort(-row.data, kind="stable")
         return [self.classes_[row.indices[i]] for i in order if row.data[i] >= self.threshold]
 
-    def _labels_of(self, y: Any) -> list[list[str]]:
-        """Set `classes_`, and return names of each text's labels."""
-        is_matrix = sp.issparse(y) or (isinstance(y, np.ndarray) and y.ndim == 2)
-        self._indicator = ("sparse" if sp.issparse(y) else "dense") if is_matrix else None
-        rows = self._rows(y)
-        if is_matrix:
-            self.classes_ = np.arange(y.shape[1])
-        else:
-            classes = sorted({label for row in rows for label in row})
-            self.classes_ = np.empty(len(classes), object)
-            self.classes_[:] = classes
-        return [[str(label) for label in row] for row in rows]
-
     def _rows(self, y: Any) -> list[list[Any]]:
         """Return the labels of each text, column numbers of an indicator matrix. Raises UsageError."""
-        if sp.issparse(y) or (isinstance(y, np.ndarray) and y.ndim == 2):
-            Y = sp.csr_matrix(y)
-            Y.eliminate_zeros()
-            if Y.nnz and set(np.unique(Y.data).tolist()) != {1}:
-                raise UsageError("y is no indicator matrix", expected="0 and 1 only")
+        if _is_matrix(y):
+            Y = _checked(y)
             return [Y.indices[Y.indptr[i] : Y.indptr[i + 1]].tolist() for i in range(Y.shape[0])]
         rows = list(y)
         if any(isinstance(row, str | bytes) or not hasattr(row, "__iter__") for row in rows):
@@ -156,3 +148,16 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "y holds one label a text", expected="a list of labels a text", remedy="[[label] for label in y]"
             )
         return [list(row) for row in rows]
+
+
+def _is_matrix(y: Any) -> bool:
+    return bool(sp.issparse(y) or (isinstance(y, np.ndarray) and y.ndim == 2))
+
+
+def _checked(y: Any) -> sp.csr_matrix:
+    """Return an indicator matrix without stored zeros. Raises UsageError where it is none."""
+    Y = sp.csr_matrix(y)
+    Y.eliminate_zeros()
+    if Y.nnz and set(np.unique(Y.data).tolist()) != {1}:
+        raise UsageError("y is no indicator matrix", expected="0 and 1 only")
+    return Y

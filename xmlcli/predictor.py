@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -104,8 +104,8 @@ class Model:
 
     def rank_scores(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """As `rank`, with log-odds in place of probabilities, or the authors' sums; -inf for padding."""
-        if k < 1:
-            raise UsageError("k has to be 1 or more", found=str(k))
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
         X = self.features(documents)
         k = min(k, self.num_labels)
         labels, scores = self._engine.rank(X, k, progress=progress)
@@ -117,12 +117,16 @@ class Model:
             raise UsageError("documents are a list of texts", found="one text", remedy="put it in a list: [text]")
         if sp.issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2):
             return self._weigh(documents)
+        if not isinstance(documents, Iterable):
+            raise UsageError("documents are a list of texts", found=type(documents).__name__)
         texts = list(documents)
         if self._features is None:
             raise self._no_words()
-        for text in texts:
+        for row, text in enumerate(texts):
             if not isinstance(text, str):
-                raise UsageError("a document is no text", expected="str", found=type(text).__name__)
+                raise UsageError(
+                    "a document is no text", where=f"documents[{row}]", expected="str", found=type(text).__name__
+                )
         return self._features.transform(texts)
 
     def _weigh(self, documents: Any) -> sp.csr_matrix:

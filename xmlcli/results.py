@@ -50,6 +50,12 @@ def last_run(root: Path) -> LastRun:
     return LastRun(RunId(last["dataset"], last["profile"]), last["overrides"])
 
 
+def recorded_overrides(workspace: Workspace) -> dict[str, Any]:
+    """Return the overrides that a run was last trained with; none where that is not on record."""
+    record = files.read_json(workspace.record("run"))
+    return dict(record["overrides"]) if isinstance(record, dict) else {}
+
+
 def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str, float]:
     """Return test metrics of an evaluation in percent, all it holds where none is `wanted`.
 

@@ -26,10 +26,10 @@ def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks 
     """Return the leading right singular vectors of A float32 CSR (L, F) in falling order, float32 (F, at most `rank`).
 
     Each has its largest entry positive. There are fewer where A has fewer singular values that are not zero. Of several
-    ranks each gives its rows.
+    ranks each gives its rows of A, and gets the vectors.
     """
-    transposed, L = A.T.tocsr(), int(ranks.total(A.shape[0]))
-    V = np.random.default_rng(seed).normal(size=(A.shape[1], min(rank + _MORE, L, A.shape[1]))).astype(np.float32)
+    transposed, width = A.T.tocsr(), min(rank + _MORE, int(ranks.total(A.shape[0])), A.shape[1])
+    V = np.random.default_rng(seed).normal(size=(A.shape[1], width)).astype(np.float32)
     for _ in range(_ITERATIONS):
         V = _orthonormal(ranks.sum(sparse_product(transposed, sparse_product(A, V))))
     values, U = scipy.linalg.eigh(ranks.sum(_gram(sparse_product(A, V))))

@@ -104,6 +104,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        if error.errno is None:
+            raise
+        sys.exit(_fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)))
     if code == EXIT_INTERRUPTED:
         typer.secho("interrupted; the same command goes on from here", err=True, fg="red")
     sys.exit(code)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmlcli.calls import RunId
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import UsageError
+from xmlcli.workspace import Workspace
 
 if TYPE_CHECKING:
     from xmlcli.datasets.answers import Answers
@@ -75,16 +77,16 @@ def open_model(options: Options, folder: Path | None) -> Model:
 
 
 def open_trained(options: Options, cycle: int | None = None) -> Trained:
-    """Return the `Trained` that options name: a dataset's, or that of the dataset trained last."""
+    """Return the `Trained` that options name: a dataset's, or that of the dataset trained last, settings as then."""
     from xmlcli import results
     from xmlcli.plan import plan
     from xmlcli.trained import Trained
 
-    recorded = None
     if options.dataset is None:
-        last = results.last_run(options.root)
-        options, recorded = for_run(options, last.run), last.overrides
-    opened = open_run(options, recorded)
+        options = for_run(options, results.last_run(options.root).run)
+    assert options.dataset is not None
+    run = RunId(options.dataset, options.profile)
+    opened = open_run(options, results.recorded_overrides(Workspace(options.root, run.name)))
     return Trained(opened.workspace, opened.config, plan(opened.config, opened.run), cycle=cycle)
 
 
@@ -104,7 +106,14 @@ def predict_all(
     count = 0
     try:
         with display() as shown, _opened(output, form) as descriptor, _whole_lines() as write:
-            for block in read_documents(source, as_text=model.takes_text, columns=columns, progress=shown.progress):
+            documents = read_documents(
+                source,
+                as_text=model.takes_text,
+                num_features=model.num_features,
+                columns=columns,
+                progress=shown.progress,
+            )
+            for block in documents:
                 labels, scores = model.rank(block, k)
                 count += len(labels)
                 write(descriptor, answers.block(labels, scores))
@@ -182,10 +191,11 @@ def _write_matrix(answers: Answers, output: str) -> None:
 def _print_table(model: Model, text: str, k: int, threshold: float) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     (found,) = model.predict([text], k, threshold=threshold)
     table = Table("label", "probability" if model.gives_probabilities else "score")
     table.columns[1].justify = "right"
     for name, score in found:
-        table.add_row(name, f"{score:.3f}")
+        table.add_row(Text(name), f"{score:.3f}")
     Console().print(table)

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from xmlcli.datasets import libsvm, table, xmc_text
 from xmlcli.datasets.find import open_folder
-from xmlcli.datasets.layouts import TABLE_SUFFIXES
+from xmlcli.datasets.layouts import TABLE, TABLE_SUFFIXES
 from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.named import NameTable
 from xmlcli.datasets.raw import Problems, RawSplit, TableColumns
@@ -36,7 +36,12 @@ Block: TypeAlias = list[str] | sp.csr_matrix
 
 
 def read_documents(
-    source: str, *, as_text: bool, columns: TableColumns | None = None, progress: Progress = silent
+    source: str,
+    *,
+    as_text: bool,
+    num_features: int = 0,
+    columns: TableColumns | None = None,
+    progress: Progress = silent,
 ) -> Iterator[Block]:
     """Yield the documents of a source in blocks of at most 1,024.
 
@@ -44,6 +49,7 @@ def read_documents(
         source: `-` for standard input, or a path: lines of text or of JSON, CSV, TSV, Parquet, `.npz`, LIBSVM, the
             bag-of-words layout, or a dataset's folder, of which the test documents are taken, if there are any.
         as_text: whether the model takes text; then a file of no known suffix holds a text a line.
+        num_features: columns of the model's features; LIBSVM does not say how many there are, and gets as many.
         columns: of a table or of JSON: which hold the text.
         progress: told how much of a file is read.
 
@@ -56,9 +62,13 @@ def read_documents(
         return
     path = Path(source)
     if path.is_dir():
-        dataset = read_dataset(open_folder(path), columns=columns, progress=progress)
-        yield from _split(dataset.test if dataset.test is not None else dataset.train)
-    elif not path.exists():
+        folder = open_folder(path)
+        path = folder.files.get("test", folder.files["train"])
+        if folder.layout != TABLE:
+            dataset = read_dataset(folder, progress=progress)
+            yield from _split(dataset.test if dataset.test is not None else dataset.train)
+            return
+    if not path.exists():
         raise DatasetError(f"no documents at {source}", expected="a file, a folder, or - for standard input")
     elif plain_suffix(path) == ".npz":
         yield from _rows(_load(path))
@@ -71,6 +81,7 @@ def read_documents(
     elif libsvm.looks_like(path):
         named = libsvm.read_split(path, NameTable(), progress=progress)
         assert named.X is not None
+        named.X.resize(named.X.shape[0], max(named.X.shape[1], num_features))
         yield from _rows(named.X)
     else:
         yield from _split(xmc_text.read_split(path, progress=progress))

@@ -12,6 +12,8 @@ from xmlcli import files
 from xmlcli.model import Model
 from xmlcli.ranks import ALONE, Ranks
 
+_WORTH = 20  # times what saving takes
+
 
 class Checkpoint:
     """The state of a cycle in the middle of its training, in a file that is replaced at once.
@@ -27,6 +29,7 @@ class Checkpoint:
         self._model = model
         self._ranks = ranks
         self._seconds = seconds
+        self._cost = 0.0
         self._saved_at = time.monotonic()
 
     def restore(self) -> int:
@@ -42,12 +45,14 @@ class Checkpoint:
         return step
 
     def tick(self, step: int) -> None:
-        """Save when enough time has passed since the last time."""
-        if self._ranks.most(int(time.monotonic() - self._saved_at >= self._seconds)):
+        """Save when enough time has passed since the last time, on any rank: saving takes a twentieth of it at most."""
+        pause = max(self._seconds, _WORTH * self._cost)
+        if self._ranks.most(int(time.monotonic() - self._saved_at >= pause)):
             self.save(step)
 
     def save(self, step: int) -> None:
         """Save the state after `step` steps."""
+        started = time.monotonic()
         tensors = {"step": torch.tensor(step)}
         tensors |= {f"model.{name}": tensor for name, tensor in self._model.tensors().items()}
         tensors |= {f"optimiser.{name}": tensor for name, tensor in self._model.optimiser_tensors().items()}
@@ -56,6 +61,7 @@ class Checkpoint:
         self._next = (self._next + 1) % len(self._paths)
         self._ranks.wait()
         self._saved_at = time.monotonic()
+        self._cost = self._saved_at - started
 
 
 def _step(path: Path) -> int:

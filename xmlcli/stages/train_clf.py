@@ -39,7 +39,7 @@ def run(job: Job) -> None:
         job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
     linear = None
     if job.config.linear.enabled and cycle == job.config.cycles:
-        checkpoint.save(schedule.steps)
+        checkpoint.tick(schedule.steps)
         linear = train_linear(
             *own_problems(data, X), prepared.csr_rows("label_words.npz", share), job.config.linear,
             first_label=share.start, progress=job.progress,
