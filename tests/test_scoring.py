@@ -279,3 +279,12 @@ def test_logistic_regression_on_a_column_that_decides_alone_stays_finite() -> No
     found = _logistic(np.column_stack([column, np.ones(4)]), column > 0)
     assert np.isfinite(found).all()
     assert found[0] > 3
+
+
+def test_a_score_that_is_the_same_everywhere_hinders_nothing() -> None:
+    candidates = np.array([[0, 1], [0, 1]], np.int32)
+    scores = {"words": np.array([[1, 0], [0, 1]], np.float32), "frequency": np.full((2, 2), 3, np.float32)}
+    found = fit_logistic(scores, candidates, sp.csr_matrix(np.eye(2, dtype=np.float32)))
+    combined = found.combine(scores, candidates, 2)
+    assert (combined[[0, 1], [0, 1]] > 1).all()
+    assert (combined[[0, 1], [1, 0]] < -1).all()

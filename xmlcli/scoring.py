@@ -35,6 +35,7 @@ _NEAR_COPY = 0.5
 _ENOUGH_NOVEL = 200
 _GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
 _SHRINK = 1e-4
+_FLAT = 1e-6  # standard deviation of a score that is as good as constant
 _BLOCK = 1024
 _GROUP = 6
 _FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
@@ -171,7 +172,8 @@ def fit_logistic(scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matri
     if not right.any() or right.all():
         return DEFAULT
     table = np.column_stack([score[there] for score in scores.values()]).astype(np.float64)
-    scale = np.maximum(table.std(axis=0), 1e-9)
+    spread = table.std(axis=0)
+    scale = np.where(spread > _FLAT, spread, 1.0)
     *slopes, intercept = _logistic(np.column_stack([table / scale, np.ones(len(table))]), right)
     coefficients = {name: slope / s for name, slope, s in zip(scores, slopes, scale.tolist(), strict=True)}
     return Combination("logistic", {**coefficients, "intercept": intercept})
