@@ -149,7 +149,7 @@ class ClfConfig:
     max_positives: Count | None
     """Draw so many of a document's labels each time, the others may be negatives, as the authors do; null keeps all."""
     checkpoint_seconds: Annotated[float, Range(0.0)]
-    """Save the state for resuming when so much time has passed, and twenty times as much as saving takes."""
+    """Save the state for resuming when so much time has passed, and twenty times what saving takes; 0: every step."""
 
 
 @dataclass(frozen=True)

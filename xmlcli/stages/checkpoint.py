@@ -46,7 +46,7 @@ class Checkpoint:
 
     def tick(self, step: int) -> None:
         """Save when enough time has passed since the last time, on any rank: saving takes a twentieth of it at most."""
-        pause = max(self._seconds, _WORTH * self._cost)
+        pause = max(self._seconds, _WORTH * self._cost) if self._seconds else 0.0
         if self._ranks.most(int(time.monotonic() - self._saved_at >= pause)):
             self.save(step)
 
