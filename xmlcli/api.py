@@ -56,7 +56,7 @@ def fit(
     >>> texts = ["apples and pears", "pears and plums", "bolts and nuts", "nuts and screws"] * 10
     >>> labels = [["fruit"], ["fruit"], ["hardware"], ["hardware"]] * 10
     >>> model = xmlcli.fit(texts, labels, settings={"model.dim": 16, "cycles": 1, "clf.min_documents": 500})
-    >>> [[name for name, _ in found] for found in model.predict(["apples", "plums and pears", "a bolt and screws"], k=1)]
+    >>> [[name for name, _ in found] for found in model.predict(["apples", "plums, pears", "bolts, screws"], k=1)]
     [['fruit'], ['fruit'], ['hardware']]
     """
     rows = [_names(row, where=f"labels[{i}]") for i, row in enumerate(_listed(labels, "labels"))]
