@@ -108,6 +108,9 @@ def test_bags_and_their_token_gradient_are_autograds() -> None:
     grad = torch.randn(20, 8)
     dense.backward(grad)
     rows, total = TokenUse.of(X).gradient(grad)
+    rows_on_card, total_on_card = TokenUse.of(X)._gradient_on_card(grad)
+    assert torch.equal(rows_on_card, rows)
+    assert torch.allclose(total_on_card, total, atol=1e-5)
     assert rows.tolist() == np.unique(X.indices).tolist()
     assert reference.grad is not None
     assert torch.allclose(total, reference.grad[rows], atol=1e-5)

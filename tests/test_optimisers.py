@@ -19,7 +19,10 @@ def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, tor
         yield chosen, grad, 0.1 / (1 + step)
 
 
-def test_row_adam_is_torchs_sparse_adam() -> None:
+@pytest.mark.parametrize("on_card", [False, True])
+def test_row_adam_is_torchs_sparse_adam(on_card: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if on_card:  # what a GPU does, on the CPU
+        monkeypatch.setattr(RowAdam, "_step_on_cpu", RowAdam._step_on_card)
     table = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(table.clone())
     reference = torch.optim.SparseAdam([theirs], lr=1.0)

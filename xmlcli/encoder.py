@@ -148,6 +148,9 @@ class TokenUse:
         """
         if grad.device.type == "cpu":
             return torch.from_numpy(self.rows), torch.from_numpy(sparse_product(self.weights, grad.numpy()))
+        return self._gradient_on_card(grad)
+
+    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         places = np.repeat(np.arange(len(self.rows)), np.diff(self.weights.indptr))
         where, documents, weights = (
             torch.from_numpy(array).to(grad.device) for array in (places, self.weights.indices, self.weights.data)

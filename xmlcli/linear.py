@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.config import LinearConfig
+from xmlcli.descent import packed, solve
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
 
@@ -29,7 +30,6 @@ Ints = npt.NDArray[np.int32]
 _BLOCK_ENTRIES = 16_000_000
 _BLOCK_ROWS = 1024
 _ABSENT = -1.0  # where the bias starts and is drawn to
-_NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _solve_block(
     columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
 
     def kernel(at: int, end: int) -> None:
-        _solve(
+        solve(
             X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
             problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
             np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
@@ -132,142 +132,7 @@ def _solve_block(
         )  # fmt: skip
 
     over_rows(last - first, kernel)
-    return counts, *_packed(begin, counts, columns, values)
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _solve(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
-    first_label, F, C, absent, max_passes, tolerance, prune, counts, columns, values,
-):  # fmt: skip
-    """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
-    w = np.zeros(F + 1, np.float32)
-    touched = np.empty(F + 1, np.int32)
-    seen = np.zeros(F + 1, np.bool_)
-    for label in range(at, end):
-        num_touched = 0
-        for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
-            w[s_columns[p]] = s_values[p]
-            seen[s_columns[p]] = True
-            touched[num_touched] = s_columns[p]
-            num_touched += 1
-        own = slice(offsets[first + label], offsets[first + label + 1])
-        w[F] = absent if own.stop > own.start else np.float32(0)
-        num_touched = _descend(
-            x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
-            C, max_passes, tolerance, np.int64(first_label + first + label),
-        )  # fmt: skip
-        count, least = 0, _least_kept(w, touched, num_touched, prune)
-        for t in range(num_touched):
-            column = touched[t]
-            if abs(w[column]) > least:
-                columns[room[label] + count] = column
-                values[room[label] + count] = w[column]
-                count += 1
-            w[column] = 0
-            seen[column] = False
-        columns[room[label] + count] = F
-        values[room[label] + count] = w[F]
-        w[F] = 0
-        counts[label] = count + 1
-
-
-@njit(cache=True, nogil=True)
-def _packed(begin, counts, columns, values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return columns and values without the room that was left unused."""
-    packed_columns, packed_values = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.float32)
-    end = 0
-    for label in range(len(counts)):
-        for at in range(begin[label], begin[label] + counts[label]):
-            packed_columns[end], packed_values[end] = columns[at], values[at]
-            end += 1
-    return packed_columns, packed_values
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _least_kept(w, touched, num_touched, prune):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the size up to which weights are dropped: together they hold at most `prune` of the squared length."""
-    sizes = np.empty(num_touched, np.float32)
-    total = np.float32(0)
-    for t in range(num_touched):
-        sizes[t] = abs(w[touched[t]])
-        total += sizes[t] * sizes[t]
-    sizes.sort()
-    dropped, least = np.float32(0), np.float32(0)
-    for size in sizes:
-        dropped += size * size
-        if dropped > prune * total:
-            break
-        least = size
-    return least
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, squares):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Note the columns of the documents in `touched` and their squared lengths, the bias's 1 included, in `squares`."""
-    for j in range(len(documents)):
-        square = np.float32(1)
-        for p in range(x_offsets[documents[j]], x_offsets[documents[j] + 1]):
-            square += x_values[p] * x_values[p]
-            if not seen[x_columns[p]]:
-                seen[x_columns[p]] = True
-                touched[num_touched] = x_columns[p]
-                num_touched += 1
-        squares[j] = square
-    return num_touched
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, documents, signs, w, touched, seen, num_touched, C, max_passes, tolerance, seed,
-):  # fmt: skip
-    """Minimise one label's problem in place of w (F + 1,), whose last entry is the bias; return the touched columns."""
-    num = len(documents)
-    alpha = np.zeros(num, np.float32)
-    diagonal = np.float32(0.5) / C
-    curvature = np.empty(num, np.float32)
-    num_touched = _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, curvature)
-    curvature += diagonal
-    bias = len(w) - 1
-    order = np.arange(num)
-    np.random.seed(seed)  # noqa: NPY002  numba has no Generator in parallel code; this one is the thread's own
-    active = num
-    bar = _NO_BAR
-    for _ in range(max_passes):
-        for j in range(active - 1, 0, -1):
-            other = np.random.randint(0, j + 1)  # noqa: NPY002
-            order[j], order[other] = order[other], order[j]
-        largest = np.float32(0)
-        at = 0
-        while at < active:
-            j = order[at]
-            document, sign = documents[j], signs[j]
-            score = w[bias]
-            for p in range(x_offsets[document], x_offsets[document + 1]):
-                score += w[x_columns[p]] * x_values[p]
-            gradient = sign * score - 1 + alpha[j] * diagonal
-            if alpha[j] == 0 and gradient > 0:
-                if gradient > bar:
-                    active -= 1
-                    order[at], order[active] = order[active], order[at]
-                else:
-                    at += 1
-                continue
-            largest = max(largest, abs(gradient))
-            moved = max(alpha[j] - gradient / curvature[j], np.float32(0))
-            delta = (moved - alpha[j]) * sign
-            alpha[j] = moved
-            if delta != 0:
-                for p in range(x_offsets[document], x_offsets[document + 1]):
-                    w[x_columns[p]] += delta * x_values[p]
-                w[bias] += delta
-            at += 1
-        bar = largest
-        if largest < tolerance:
-            if active == num:
-                break
-            active, bar = num, _NO_BAR  # look once more at what was set aside
-    return num_touched
+    return counts, *packed(begin, counts, columns, values)
 
 
 _GATHER_COST = 16  # adding up a label's row costs about as much as so many rows in one product

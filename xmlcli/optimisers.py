@@ -62,7 +62,10 @@ class RowAdam:
         rate = learning_rate * (1 - self.betas[1] ** t) ** 0.5 / (1 - self.betas[0] ** t)
         if self.table.device.type == "cpu":
             self._step_on_cpu(rows, grad, rate)
-            return
+        else:
+            self._step_on_card(rows, grad, rate)
+
+    def _step_on_card(self, rows: torch.Tensor, grad: torch.Tensor, rate: float) -> None:
         first = torch.lerp(self.first[rows], grad, 1 - self.betas[0])
         second = torch.lerp(self.second[rows], grad.square(), 1 - self.betas[1])
         self.first[rows], self.second[rows] = first, second

@@ -156,11 +156,11 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     slices = [slice(at, min(at + size, len(documents))) for at in range(0, len(documents), size)]
     h = documents.to(dtype)
     parts = list(pool.map(lambda rows: logistic_gradients(h[rows], weight, bias, targets, rows), slices))
-    return Gradients(
-        torch.cat([part.documents for part in parts]),
-        torch.stack([part.weight for part in parts]).sum(dim=0) if len(parts) > 1 else parts[0].weight,
-        torch.stack([part.bias for part in parts]).sum(dim=0),
-    )
+    total = parts[0]
+    for part in parts[1:]:
+        total.weight.add_(part.weight)
+        total.bias.add_(part.bias)
+    return Gradients(torch.cat([part.documents for part in parts]), total.weight, total.bias)
 
 
 def train_step(

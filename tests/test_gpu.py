@@ -1,0 +1,68 @@
+"""On a GPU, where there is one: the CPU's steps, and the CPU's figures within the noise of a seed."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from planted import collection
+from tiny import opened, run, write_dataset
+
+from xmlcli import pipeline, training
+from xmlcli.config import ModelConfig
+from xmlcli.dense_index import ExactIndex
+from xmlcli.encoder import Batch, TokenUse, encode
+from xmlcli.model import Model, empty_model
+from xmlcli.targets import Targets
+from xmlcli.training import Step, train_step
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+ENCODER = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adagrad"])
+def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "matrix_dtype", lambda device: torch.float32)
+    X, Y = collection(40, 10, 0)
+    rows, columns = Y.nonzero()
+    targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)
+    step = Step(Batch.of(X), TokenUse.of(X), targets, 0)
+    found: dict[str, Model] = {}
+    for device in ("cpu", "cuda"):
+        model = found[device] = empty_model(X.shape[1], 10, ENCODER, optimiser, device=device)
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(3):
+                train_step(model, step, learning_rate=0.01, residual_rate=0.01, pool=pool)
+    assert found["cuda"].encoder.tokens.is_cuda
+    assert found["cuda"].classifiers.weight.is_cuda
+    for name, tensor in found["cpu"].tensors().items():
+        assert torch.allclose(found["cuda"].tensors()[name], tensor, atol=1e-4), name
+    vectors = [encode(found[device].encoder, X).cpu() for device in ("cpu", "cuda")]
+    assert torch.allclose(*vectors, atol=1e-4)
+
+
+def test_exact_search_is_the_cpus() -> None:
+    rng = np.random.default_rng(0)
+    Z, documents = (rng.normal(size=(rows, 16)).astype(np.float32) for rows in (300, 40))
+    options = {"bonus": np.zeros(300, np.float32), "searchable": np.ones(300, bool)}
+    found = [ExactIndex(Z, device=device, **options).search(documents, 20) for device in ("cpu", "cuda")]
+    assert np.allclose(found[0][1], found[1][1], atol=1e-4)
+    assert (found[0][0] == found[1][0]).mean() > 0.99
+
+
+@pytest.mark.parametrize("profile", ["default", "authors"])
+def test_training_gives_the_cpus_figures(tmp_path: Path, profile: str) -> None:
+    dataset = write_dataset(tmp_path / "data" / "tiny")
+    on_cpu = run(tmp_path / "cpu", dataset, profile)
+    session, calls = opened(tmp_path / "cuda", dataset, profile)
+    session = replace(session, device="cuda")
+    pipeline.run(session, calls, calls)
+    wanted, found = (json.loads(s.workspace.metrics(2).read_text()) for s in (on_cpu, session))
+    for metric in ("P@1", "PSP@5"):
+        assert found[metric] == pytest.approx(wanted[metric], abs=6)
