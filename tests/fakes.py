@@ -21,7 +21,8 @@ PIPELINE = Path(__file__).parents[1] / "pipelines" / "default.yaml"
 
 def make_config(**overrides: object) -> Config:
     """The default pipeline with overrides, dots written as two underscores."""
-    return load_config(PIPELINE, {key.replace("__", "."): value for key, value in overrides.items()})
+    every: dict[str, object] = {"measure_every_cycle": True}
+    return load_config(PIPELINE, every | {key.replace("__", "."): value for key, value in overrides.items()})
 
 
 def make_session(root: Path, config: Config | None = None, stages: dict[str, Stage] | None = None) -> Session:

@@ -29,6 +29,13 @@ def test_every_input_is_an_earlier_calls_output_of_that_kind(cycles: int, refres
         made.add(call.output)
 
 
+@pytest.mark.parametrize("refresh", [True, False])
+def test_only_the_last_cycle_is_measured_unless_all_are_to_be(refresh: bool) -> None:
+    calls = plan(make_config(cycles=3, final_refresh=refresh, measure_every_cycle=False), RUN)
+    assert [call.name for call in calls if call.stage == "evaluate"] == ["evaluate-3"]
+    assert calls[-1].inputs["labels"] == Ref("labels", 4 if refresh else 3)
+
+
 @pytest.mark.parametrize("cycles", [1, 2, 5])
 def test_each_cycle_has_its_four_calls_and_the_refresh_comes_last(cycles: int) -> None:
     names = [call.name for call in plan(make_config(cycles=cycles, final_refresh=True), RUN)]

@@ -19,6 +19,7 @@ PROJECT = Path(__file__).parents[1]
 LABELS = 15
 SMALL = {
     "cycles": 2,
+    "measure_every_cycle": True,
     "prepare.validation_fraction": 0.2,
     "model.dim": 32,
     "proxy.epochs": 2,

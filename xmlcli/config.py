@@ -192,6 +192,8 @@ class Config:
     """Every random choice follows from it."""
     final_refresh: bool
     """Run phase 1 once more after the last cycle, so that evaluation searches fresh label embeddings."""
+    measure_every_cycle: bool
+    """Evaluate the earlier cycles too, not only the last."""
     prepare: PrepareConfig
     model: ModelConfig
     proxy: ProxyConfig

@@ -2,7 +2,8 @@
 
 runs:        <run>: {options, pipeline}
 embeddings:  <run>-<cycle>: {run, options, pipeline, cycle, previous, carried}
-cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous, labels}
+cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous}
+evaluations: <run>-<cycle>: {run, options, pipeline, cycle, labels}
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ _HEADER = "# Written by `xmlcli plan --write` and read by dvc.yaml. To add a dat
 
 def table(runs: Sequence[tuple[RunId, Config, str]]) -> Table:
     """Return the table of runs, each with its config and its pipeline file's path as DVC is to see it."""
-    result: Table = {"runs": {}, "embeddings": {}, "cycles": {}}
+    result: Table = {"runs": {}, "embeddings": {}, "cycles": {}, "evaluations": {}}
     for run, config, pipeline in runs:
         common = {"options": run.options, "pipeline": pipeline}
         result["runs"][run.name] = common
         for call in plan(config, run):
-            if call.cycle is None or call.stage not in ("embed-labels", "evaluate"):
+            if call.cycle is None:
                 continue
-            row = {"run": run.name, **common, "cycle": call.cycle, "previous": call.cycle - 1}
+            key, row = f"{run.name}-{call.cycle}", {"run": run.name, **common, "cycle": call.cycle}
             if call.stage == "embed-labels":
-                row["carried"] = "labels" if "labels" in call.inputs else "clf"
-                result["embeddings"][f"{run.name}-{call.cycle}"] = row
-            else:
-                row["labels"] = call.inputs["labels"].cycle
-                result["cycles"][f"{run.name}-{call.cycle}"] = row
+                carried = "labels" if "labels" in call.inputs else "clf"
+                result["embeddings"][key] = row | {"previous": call.cycle - 1, "carried": carried}
+            elif call.stage == "train-clf":
+                result["cycles"][key] = row | {"previous": call.cycle - 1}
+            elif call.stage == "evaluate":
+                result["evaluations"][key] = row | {"labels": call.inputs["labels"].cycle}
     return result
 
 

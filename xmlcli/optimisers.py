@@ -79,6 +79,7 @@ class RowAdam:
         over_rows(
             len(chosen),
             lambda at, end: _adam(table, first, second, chosen[at:end], g[at:end], np.float32(rate), one, two, eps),
+            cost=4 * table.shape[1],
         )
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -31,13 +31,13 @@ def plan(config: Config, run: RunId) -> list[Call]:
     for c in range(1, config.cycles + 1):
         inputs = {"prepared": prepared, "clf": Ref("clf", c - 1)}
         calls.append(_embed_labels(run, c))
-        if c > 1 and config.final_refresh:
+        if c > 1 and config.final_refresh and config.measure_every_cycle:
             calls.append(_evaluate(run, c - 1, labels=c))
         inputs["labels"] = Ref("labels", c)
         calls.append(Call("shortlist", run, c, Ref("shortlist", c), dict(inputs)))
         inputs["shortlist"] = Ref("shortlist", c)
         calls.append(Call("train-clf", run, c, Ref("clf", c), dict(inputs)))
-        if not config.final_refresh:
+        if not config.final_refresh and (config.measure_every_cycle or c == config.cycles):
             calls.append(_evaluate(run, c, labels=c))
     if config.final_refresh:
         calls.append(_embed_labels(run, config.cycles + 1))

@@ -19,7 +19,11 @@ def sparse_product(A: sp.csr_matrix, B: Floats) -> Floats:
     """
     B = np.ascontiguousarray(B)
     total = np.empty((A.shape[0], B.shape[1]), np.float32)
-    over_rows(A.shape[0], lambda first, last: _add_up(A.indptr, A.indices, A.data, B, first, last, total))
+    over_rows(
+        A.shape[0],
+        lambda first, last: _add_up(A.indptr, A.indices, A.data, B, first, last, total),
+        cost=A.nnz / max(A.shape[0], 1) * B.shape[1],
+    )
     return total
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 _FEW = 16  # rows, for which handing them to threads costs more than it brings
+_LARGE = 1e6  # additions, for which it costs less
 
 
 @cache
@@ -26,12 +27,13 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
 
 
-def over_rows(num_rows: int, kernel: Callable[[int, int], object]) -> None:
+def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: float = _LARGE) -> None:
     """Call `kernel(first, last)` on ranges that cover all rows, on as many threads as there are processors.
 
     Each row's result must not depend on the range it falls into: then it does not depend on the number of threads.
+    cost: additions a row, about; a small task is done at once, without the threads.
     """
-    if num_rows <= _FEW or num_threads() == 1:
+    if num_rows <= _FEW or num_rows * cost < _LARGE or num_threads() == 1:
         kernel(0, num_rows)
         return
     step = max(1, -(-num_rows // (4 * num_threads())))  # several ranges a thread, for rows differ in length

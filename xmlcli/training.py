@@ -25,7 +25,7 @@ from xmlcli.encoder import Batch, TokenUse
 from xmlcli.model import Model
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks, stack_csr
-from xmlcli.runtime import matrix_dtype, one_thread_each
+from xmlcli.runtime import matrix_dtype, one_thread_each, seed_torch
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
 
@@ -155,7 +155,8 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     size = _SLICE if device.type == "cpu" else len(documents)
     slices = [slice(at, min(at + size, len(documents))) for at in range(0, len(documents), size)]
     h = documents.to(dtype)
-    parts = list(pool.map(lambda rows: logistic_gradients(h[rows], weight, bias, targets, rows), slices))
+    several = pool.map if len(slices) > 1 else map
+    parts = list(several(lambda rows: logistic_gradients(h[rows], weight, bias, targets, rows), slices))
     total = parts[0]
     for part in parts[1:]:
         total.weight.add_(part.weight)
@@ -170,8 +171,8 @@ def train_step(
 
     Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
     """
-    torch.manual_seed(step.seed)
     device = model.encoder.tokens.device
+    seed_torch(step.seed, device)
     labels = torch.from_numpy(step.targets.labels).to(device)
     model.encoder.train()
     bags = step.batch.bag(model.encoder.tokens.data).requires_grad_()
