@@ -73,7 +73,7 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
         total[:-1] += 0 if text is None else text[label].toarray()[0]
         total[-1] = 0
         unit = total / np.linalg.norm(total)
-        w0 = start * np.where(unit < 0.03, 0, unit)
+        w0 = start * np.where(unit < 0.05, 0, unit)
         w0[-1] = -1
         args = (w0, dense_X[rows], signs, EXACT.C)
         best = minimize(objective, w0, args, jac=True, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
@@ -160,3 +160,15 @@ def test_scores_of_candidates_are_entries_of_the_product(count: int, monkeypatch
         wanted = np.take_along_axis(np.column_stack([products, np.zeros(50)]), candidates, axis=1)
         assert (found.dtype, found.shape) == (np.float32, (50, 6))
         assert np.allclose(found, wanted, atol=1e-5)
+
+
+def test_a_label_keeps_so_many_weights_at_most() -> None:
+    X, Y = collection(100, 6, 0)
+    words = word_centroids(X, Y, None)
+    whole = train_linear(X, Y, everything(Y), words, EXACT).toarray()
+    few = train_linear(X, Y, everything(Y), words, replace(EXACT, max_weights=5)).toarray()
+    for label in range(6):
+        largest = np.sort(np.abs(whole[label, :-1]))[-5:]
+        assert np.allclose(np.sort(np.abs(few[label, :-1]))[-5:], largest)
+        assert (few[label, :-1] != 0).sum() == 5
+        assert few[label, -1] == whole[label, -1]

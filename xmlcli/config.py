@@ -168,6 +168,8 @@ class LinearConfig:
     """Largest gradient at which descent stops."""
     prune: Annotated[float, Range(0.0, 1.0)]
     """Share of a label's squared weights that is dropped, the smallest first."""
+    max_weights: Count
+    """At most so many weights a label are kept, the largest."""
 
 
 @dataclass(frozen=True)

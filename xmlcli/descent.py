@@ -11,7 +11,7 @@ _NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 @njit(cache=True, fastmath=True, nogil=True)
 def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
-    first_label, F, C, absent, max_passes, tolerance, prune, counts, columns, values,
+    first_label, F, C, absent, max_passes, tolerance, prune, max_weights, counts, columns, values,
 ):  # fmt: skip
     """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
     w = np.zeros(F + 1, np.float32)
@@ -30,7 +30,7 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
             x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
             C, max_passes, tolerance, np.int64(first_label + first + label),
         )  # fmt: skip
-        count, least = 0, _least_kept(w, touched, num_touched, prune)
+        count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights)
         for t in range(num_touched):
             column = touched[t]
             if abs(w[column]) > least:
@@ -58,8 +58,11 @@ def packed(begin, counts, columns, values):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _least_kept(w, touched, num_touched, prune):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the size up to which weights are dropped: together they hold at most `prune` of the squared length."""
+def _least_kept(w, touched, num_touched, prune, max_weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the size up to which weights are dropped.
+
+    Together they hold at most `prune` of the squared length, or are too many.
+    """
     sizes = np.empty(num_touched, np.float32)
     total = np.float32(0)
     for t in range(num_touched):
@@ -72,7 +75,7 @@ def _least_kept(w, touched, num_touched, prune):  # type: ignore[no-untyped-def]
         if dropped > prune * total:
             break
         least = size
-    return least
+    return max(least, sizes[num_touched - max_weights - 1]) if num_touched > max_weights else least
 
 
 @njit(cache=True, fastmath=True, nogil=True)

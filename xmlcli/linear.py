@@ -76,7 +76,7 @@ def train_linear(
     progress: Progress = silent,
 ) -> sp.csr_matrix:
     """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
-    a label are dropped, those that together hold `prune` of its squared length.
+    a label are dropped, those that together hold `prune` of its squared length, and those beyond `max_weights`.
 
     X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the labels'
     unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which its random
@@ -127,7 +127,7 @@ def _solve_block(
             X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
             problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
             np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
-            np.float32(config.prune),
+            np.float32(config.prune), config.max_weights,
             counts, columns, values,
         )  # fmt: skip
 
@@ -186,8 +186,10 @@ def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
             label = candidates[i, j]
             if label < L:
                 score = np.float32(0)
-                for p in range(w_offsets[label], w_offsets[label + 1]):
-                    score += w_values[p] * x[w_columns[p]]
+                of_row = slice(w_offsets[label], w_offsets[label + 1])
+                row_columns, row_values = w_columns[of_row], w_values[of_row]
+                for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
+                    score += row_values[q] * x[row_columns[q]]
                 scores[i, j] = score
         for p in range(x_offsets[i], x_offsets[i + 1]):
             x[x_columns[p]] = 0

@@ -21,16 +21,16 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-POSTINGS = 100_000  # of a document; what is over are its most frequent words, which cost most and tell least
+POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
 _PROPOSED = 2  # times as many labels as wanted
-_SMALLEST = 0.03
+_SMALLEST = 0.05
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
 
 
 def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix | None) -> sp.csr_matrix:
     """Return unit centroids of the labels' documents, their own text counted as one more; float32 CSR (L, F).
 
-    Entries under 0.03 are dropped: frequent labels have thousands, which cost time and decide nothing.
+    Entries under 0.05 are dropped: frequent labels have thousands, which cost time and decide nothing.
     """
     labels = Y.T.tocsr()
     blocks: dict[int, sp.csr_matrix] = {}
