@@ -8,6 +8,53 @@ from numba import njit
 _NO_BAR = np.float32(1e30)  # fastmath forbids infinity
 
 
+@njit(cache=True, nogil=True)
+def count_pairs(y_offsets, y_labels, offsets, labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return how many documents each label's problem has: those that carry it and those that list it."""
+    counts, carried_by = np.zeros(len(wanted), np.int64), np.full(len(wanted), -1, np.int64)
+    for document in range(len(y_offsets) - 1):
+        for p in range(y_offsets[document], y_offsets[document + 1]):
+            counts[y_labels[p]] += 1
+            carried_by[y_labels[p]] = document
+        for p in range(offsets[document], offsets[document + 1]):
+            label = labels[p]
+            if label < len(wanted) and wanted[label] and carried_by[label] != document:
+                counts[label] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def group_pairs(y_offsets, y_labels, offsets, labels, wanted, ends):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the documents of each label's problem, one label's after the other's, and their signs.
+
+    `ends` int64 (L + 1,): where each label's begin, by the counts of `count_pairs`.
+    """
+    documents, signs = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int8)
+    place, carried_by = ends[:-1].copy(), np.full(len(wanted), -1, np.int64)
+    for document in range(len(y_offsets) - 1):
+        for p in range(y_offsets[document], y_offsets[document + 1]):
+            label = y_labels[p]
+            documents[place[label]], signs[place[label]] = document, 1
+            place[label] += 1
+            carried_by[label] = document
+        for p in range(offsets[document], offsets[document + 1]):
+            label = labels[p]
+            if label < len(wanted) and wanted[label] and carried_by[label] != document:
+                documents[place[label]], signs[place[label]] = document, -1
+                place[label] += 1
+    return documents, signs
+
+
+@njit(cache=True, nogil=True)
+def count_entries(x_offsets, offsets, documents):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return how many entries the documents of each label's problem have together."""
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for label in range(len(counts)):
+        for p in range(offsets[label], offsets[label + 1]):
+            counts[label] += x_offsets[documents[p] + 1] - x_offsets[documents[p]]
+    return counts
+
+
 @njit(cache=True, fastmath=True, nogil=True)
 def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
@@ -117,7 +164,7 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
         at = 0
         while at < active:
             j = order[at]
-            document, sign = documents[j], signs[j]
+            document, sign = documents[j], np.float32(signs[j])
             score = w[bias]
             for p in range(x_offsets[document], x_offsets[document + 1]):
                 score += w[x_columns[p]] * x_values[p]

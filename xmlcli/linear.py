@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.config import LinearConfig
-from xmlcli.descent import packed, solve
+from xmlcli.descent import count_entries, count_pairs, group_pairs, packed, solve
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
 
@@ -37,12 +37,12 @@ class Problems:
     """The documents of each label's problem, grouped by label.
 
     Attributes:
-        offsets: int64 (L + 1,); documents: int32; signs: float32, 1 or -1.
+        offsets: int64 (L + 1,); documents: int32, ascending for each label; signs: int8, 1 or -1.
     """
 
     offsets: npt.NDArray[np.int64]
     documents: Ints
-    signs: Floats
+    signs: npt.NDArray[np.int8]
 
 
 def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problems:
@@ -50,19 +50,14 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problem
 
     Y: CSR (N, L); shortlist: int32 (N, k), padded with L, or CSR (N, L) with an entry for each label that is listed.
     """
-    N, L = Y.shape
-    wanted = np.append(Y.getnnz(axis=0) > 0, False)
+    wanted = Y.getnnz(axis=0) > 0
     if isinstance(shortlist, np.ndarray):
-        labels, ends = shortlist.ravel(), np.arange(1, N + 1) * shortlist.shape[1]
+        labels, ends = shortlist.ravel(), np.arange(0, shortlist.size + 1, max(shortlist.shape[1], 1))
     else:
-        labels, ends = shortlist.indices, shortlist.indptr[1:]
-    chosen = wanted[labels]
-    offsets = np.append(0, np.append(0, np.cumsum(chosen))[ends])
-    negatives = sp.csr_matrix((np.ones(offsets[-1], np.int8), labels[chosen], offsets), shape=(N, L))
-    positives = sp.csr_matrix((np.full(Y.nnz, 2, np.int8), Y.indices, Y.indptr), shape=(N, L))
-    both = (negatives + positives).tocsc()
-    both.sort_indices()
-    return Problems(both.indptr.astype(np.int64), both.indices, np.where(both.data > 1, 1, -1).astype(np.float32))
+        labels, ends = shortlist.indices, shortlist.indptr
+    pairs = (Y.indptr, Y.indices, ends, labels, wanted)
+    offsets = np.append(0, np.cumsum(count_pairs(*pairs)))
+    return Problems(offsets, *group_pairs(*pairs, offsets))
 
 
 def train_linear(
@@ -108,8 +103,7 @@ def train_linear(
 
 def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
     """Return where each label's entries begin in a buffer surely long enough, int64 (L + 1,)."""
-    nonzeros = np.append(0, np.cumsum(np.diff(X.indptr)[problems.documents], dtype=np.int64))
-    most = np.diff(nonzeros[problems.offsets]) + np.diff(start.indptr)
+    most = count_entries(X.indptr, problems.offsets, problems.documents) + np.diff(start.indptr)
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
 
 

@@ -25,6 +25,8 @@ from xmlcli.word_index import WordIndex
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+_BLOCK = 65_536  # documents, whose hits are a number for each place of a shortlist
+
 
 @dataclass(frozen=True)
 class LabelVectors:
@@ -101,4 +103,6 @@ def recall(indices: Ints, Y: sp.csr_matrix, ranks: Ranks = ALONE) -> float:
 
     Of several ranks each gives its documents.
     """
-    return float(ranks.total(hit_matrix(indices, Y).sum()) / max(ranks.total(Y.nnz), 1))
+    blocks = (slice(at, at + _BLOCK) for at in range(0, Y.shape[0], _BLOCK))
+    hits = sum(float(hit_matrix(indices[rows], Y[rows]).sum()) for rows in blocks)
+    return float(ranks.total(hits) / max(ranks.total(Y.nnz), 1))
