@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from planted import sparse_rows
 
 from xmlcli import threads
-from xmlcli.products import sparse_product
+from xmlcli.products import chosen_products, sparse_product
 
 
 @pytest.mark.parametrize("dim", [1, 7, 128])
@@ -36,3 +36,12 @@ def test_threads_change_no_byte(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(threads, "num_threads", lambda count=count: count)
         found.add(sparse_product(A, B).tobytes())
     assert len(found) == 1
+
+
+def test_chosen_products_are_entries_of_the_product_and_0_for_padding() -> None:
+    rng = np.random.default_rng(2)
+    documents, W = (rng.normal(size=(rows, 8)).astype(np.float32) for rows in (40, 12))
+    labels = rng.integers(0, 13, (40, 5)).astype(np.int32)
+    wanted = np.take_along_axis(np.column_stack([documents @ W.T, np.zeros(40)]), labels, axis=1)
+    assert np.allclose(chosen_products(documents, W, labels), wanted, atol=1e-5)
+    assert (labels == 12).any()

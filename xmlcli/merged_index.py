@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
+from xmlcli.products import chosen_products
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import Ranks, stack_csr
 from xmlcli.searching import Index
-from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -68,7 +67,7 @@ class MergedIndex:
         words = stack_csr([part[1:] for part in gathered], X.shape[1])
         local, near = self.own.search(everyones, proposed, X=words)
         there = local < len(self.Z)
-        cosines = _cosines(everyones, self.Z, local) if self.share else np.zeros_like(near)
+        cosines = chosen_products(everyones, self.Z, local) if self.share else np.zeros_like(near)
         ids = np.where(there, local + self.ranks.share(self.num_labels).start, self.num_labels).astype(np.int32)
         ends = np.cumsum([len(part[0]) for part in gathered])
         parts = [[a[end - len(part[0]) : end] for a in (ids, near, cosines)]
@@ -88,22 +87,3 @@ def best(scores: Floats, ids: Ints, k: int) -> npt.NDArray[np.int64]:
     """Return the columns of the k largest scores of each row (N, m), ties by the lower id, best first."""
     order: npt.NDArray[np.int64] = np.lexsort((ids, -scores), axis=1)[:, :k]
     return order
-
-
-def _cosines(documents: Floats, Z: Floats, labels: Ints) -> Floats:
-    """Return the product of each document's vector with its labels' rows of Z, float32 (N, m); 0 for padding."""
-    found = np.zeros(labels.shape, np.float32)
-    over_rows(len(documents), lambda first, last: _products(documents, Z, labels, first, last, found))
-    return found
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _products(documents, Z, labels, first, last, found):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(first, last):
-        for j in range(labels.shape[1]):
-            label = labels[i, j]
-            if label < Z.shape[0]:
-                cosine = np.float32(0)
-                for d in range(Z.shape[1]):
-                    cosine += documents[i, d] * Z[label, d]
-                found[i, j] = cosine

@@ -1,4 +1,4 @@
-"""Products of sparse rows with dense tables, on all threads."""
+"""Products with dense tables, of sparse rows or of chosen pairs of rows, on all threads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numba import njit
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
 
 
 def sparse_product(A: sp.csr_matrix, B: Floats) -> Floats:
@@ -36,3 +37,25 @@ def _add_up(offsets, columns, values, B, first, last, total):  # type: ignore[no
             value, vector = values[p], B[columns[p]]
             for d in range(len(row)):
                 row[d] += value * vector[d]
+
+
+def chosen_products(documents: Floats, W: Floats, labels: Ints) -> Floats:
+    """Return the product of each document's vector with its labels' rows of W, float32 (N, k); 0 for padding.
+
+    documents: float32 (N, D); W: float32 (L, D); labels: int32 (N, k), padded with L.
+    """
+    products = np.zeros(labels.shape, np.float32)
+    over_rows(len(documents), lambda first, last: _multiply(documents, W, labels, first, last, products))
+    return products
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _multiply(documents, W, labels, first, last, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for i in range(first, last):
+        for j in range(labels.shape[1]):
+            label = labels[i, j]
+            if label < W.shape[0]:
+                total = np.float32(0)
+                for d in range(W.shape[1]):
+                    total += documents[i, d] * W[label, d]
+                products[i, j] = total

@@ -21,6 +21,7 @@ from scipy.special import expit
 from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
+from xmlcli.products import chosen_products
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
 from xmlcli.word_index import POSTINGS, add_postings, refresh, restore
@@ -99,21 +100,7 @@ def score_dense(documents: Floats, W: Floats, candidates: Ints) -> Floats:
             for at in range(0, N, _BLOCK)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, k), np.float32)
-    scores = np.zeros((N, k), np.float32)
-    over_rows(N, lambda first, last: _gathered(documents, W, candidates, first, last, scores))
-    return scores
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _gathered(documents, W, candidates, first, last, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(first, last):
-        for j in range(candidates.shape[1]):
-            label = candidates[i, j]
-            if label < W.shape[0]:
-                score = np.float32(0)
-                for d in range(W.shape[1]):
-                    score += documents[i, d] * W[label, d]
-                scores[i, j] = score
+    return chosen_products(documents, W, candidates)
 
 
 @dataclass(frozen=True)
