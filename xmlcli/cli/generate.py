@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,20 +42,17 @@ def generate_cli(
 def generate(target: Path, parameters: Parameters, *, as_text: bool) -> None:
     """Draw a collection, write it, and say what was written."""
     from xmlcli import files
-    from xmlcli.cli.display import Display
+    from xmlcli.cli.display import display
     from xmlcli.datasets import generate as generator
     from xmlcli.datasets.convert import LF, PECOS, check_target, write_dataset
 
     layout = LF if as_text else PECOS
     check_target(target, layout)
     started = time.monotonic()
-    display = Display(live=sys.stderr.isatty())
-    try:
-        dataset = generator.generate(parameters, as_text=as_text, progress=display.progress)
+    with display() as shown:
+        dataset = generator.generate(parameters, as_text=as_text, progress=shown.progress)
         note = generator.describe(dataset, parameters)
-        write_dataset(dataset, target, layout, extra={NOTE: files.json_bytes(note)}, progress=display.progress)
-    finally:
-        display.close()
+        write_dataset(dataset, target, layout, extra={NOTE: files.json_bytes(note)}, progress=shown.progress)
     typer.echo(
         f"{target}: {note['training_documents']:,} training and {note['test_documents']:,} test documents, "
         f"{note['labels']:,} labels, {note['words']:,} words, {time.monotonic() - started:.1f} s"
