@@ -31,6 +31,7 @@ from xmlcli.targets import Targets, draw_targets
 
 Ints = npt.NDArray[np.int32]
 
+_MORE = 8  # columns: the bias, and zeros, for products are fast where rows are aligned
 _SLICE = 256  # documents, whose loss one thread computes; the same whatever the number of threads, as are the sums
 
 
@@ -128,40 +129,52 @@ class Gradients:
 
 
 def logistic_gradients(
-    documents: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: Targets, rows: slice
-) -> Gradients:
-    """Return the gradients of the masked logistic loss of some documents of a batch.
+    documents: torch.Tensor, weight: torch.Tensor, targets: Targets, rows: slice
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradients of the masked logistic loss of some documents of a batch, by documents and by weight.
 
-    documents: (B', D), those in `rows`; weight: (U, D), both of the type to multiply in; bias: (U,).
+    documents: (B', K), those in `rows`; weight: (U', K), the batch's labels first; both of the type to multiply in.
     """
     mine = slice(*np.searchsorted(targets.rows, (rows.start, rows.stop)))
     at, columns = (torch.from_numpy(places[mine]).to(weight.device) for places in (targets.rows, targets.columns))
-    grad = torch.addmm(bias, documents, weight.T).sigmoid_()  # (B', U)
+    grad = (documents @ weight.T).sigmoid_()  # (B', U')
     grad[at - rows.start, columns] -= 1
     if targets.mask is not None:
-        grad *= torch.from_numpy(targets.mask[rows]).to(weight.device)
-    return Gradients((grad @ weight).float(), (grad.T @ documents).float(), grad.sum(dim=0, dtype=torch.float32))
+        grad[:, : targets.mask.shape[1]] *= torch.from_numpy(targets.mask[rows]).to(weight.device)
+    return grad @ weight, grad.T @ documents
 
 
 def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, pool: Executor) -> Gradients:
     """Return the gradients of a batch's loss, by slices of its documents in the pool's threads.
 
-    documents: float32 (B, D); `targets` has its rows in ascending order.
+    documents: float32 (B, D); `targets` has its rows in ascending order. A bias is the weight of one more entry of a
+    document, which is 1. Rows of zeros fill up the labels, so that few numbers of them occur: a matrix product is
+    prepared for each shape anew, which takes as long as the product.
     """
-    device = documents.device
+    device, (B, D), U = documents.device, documents.shape, len(targets.labels)
     dtype = matrix_dtype(device.type)
     labels = torch.from_numpy(targets.labels).to(device)
-    weight, bias = model.classifiers.weight[labels].to(dtype), model.classifiers.bias[labels, 0].to(dtype)
-    size = _SLICE if device.type == "cpu" else len(documents)
-    slices = [slice(at, min(at + size, len(documents))) for at in range(0, len(documents), size)]
-    h = documents.to(dtype)
+    weight = torch.zeros(_rounded(U), D + _MORE, dtype=dtype, device=device)
+    weight[:U, :D] = model.classifiers.weight.index_select(0, labels)
+    weight[:U, D] = model.classifiers.bias[labels, 0]
+    h = torch.zeros(B, D + _MORE, dtype=dtype, device=device)
+    h[:, :D] = documents
+    h[:, D] = 1
+    size = _SLICE if device.type == "cpu" else B
+    slices = [slice(at, min(at + size, B)) for at in range(0, B, size)]
     several = pool.map if len(slices) > 1 else map
-    parts = list(several(lambda rows: logistic_gradients(h[rows], weight, bias, targets, rows), slices))
-    total = parts[0]
-    for part in parts[1:]:
-        total.weight.add_(part.weight)
-        total.bias.add_(part.bias)
-    return Gradients(torch.cat([part.documents for part in parts]), total.weight, total.bias)
+    parts = list(several(lambda rows: logistic_gradients(h[rows], weight, targets, rows), slices))
+    by_weight = parts[0][1][:U].float()
+    for _, part in parts[1:]:
+        by_weight.add_(part[:U])
+    by_documents = torch.cat([part[:, :D] for part, _ in parts]).float()
+    return Gradients(by_documents, by_weight[:, :D].contiguous(), by_weight[:, D])
+
+
+def _rounded(num_labels: int) -> int:
+    """Return a number of rows that is as much or up to an eighth more, and no power of two, which caches dislike."""
+    step = max(16, 2 ** (num_labels.bit_length() - 4))
+    return -(-num_labels // step) * step + 16
 
 
 def train_step(
