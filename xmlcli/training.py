@@ -173,7 +173,7 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
 
 def _rounded(num_labels: int) -> int:
     """Return a number of rows that is as much or up to an eighth more, and no power of two, which caches dislike."""
-    step = max(16, 2 ** (num_labels.bit_length() - 4))
+    step = max(16, (1 << num_labels.bit_length()) >> 4)
     return -(-num_labels // step) * step + 16
 
 
