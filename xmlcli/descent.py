@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 
 _NO_BAR = np.float32(1e30)  # fastmath forbids infinity
+_SHIFT = 19  # leaves a float's exponent and the first four bits behind it
+_BUCKETS = 1 << (31 - _SHIFT)
 
 
 @njit(cache=True, nogil=True)
@@ -64,6 +66,7 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     w = np.zeros(F + 1, np.float32)
     touched = np.empty(F + 1, np.int32)
     seen = np.zeros(F + 1, np.bool_)
+    histogram, squares = np.empty(_BUCKETS, np.int64), np.empty(_BUCKETS, np.float32)
     for label in range(at, end):
         num_touched = 0
         for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
@@ -77,7 +80,7 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
             x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
             C, max_passes, tolerance, np.int64(first_label + first + label),
         )  # fmt: skip
-        count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights)
+        count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights, histogram, squares)
         for t in range(num_touched):
             column = touched[t]
             if abs(w[column]) > least:
@@ -105,24 +108,38 @@ def packed(begin, counts, columns, values):  # type: ignore[no-untyped-def]  # p
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _least_kept(w, touched, num_touched, prune, max_weights):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _least_kept(w, touched, num_touched, prune, max_weights, counts, squares):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the size up to which weights are dropped.
 
-    Together they hold at most `prune` of the squared length, or are too many.
+    Together they hold at most `prune` of the squared length, or are too many. `counts` int64 and `squares` float32
+    (_BUCKETS,) are room for a histogram by the first bits of the sizes, of which only one bucket has to be sorted.
     """
+    counts[:], squares[:] = 0, 0
     sizes = np.empty(num_touched, np.float32)
-    total = np.float32(0)
+    bits = sizes.view(np.int32)
     for t in range(num_touched):
         sizes[t] = abs(w[touched[t]])
-        total += sizes[t] * sizes[t]
-    sizes.sort()
-    dropped, least = np.float32(0), np.float32(0)
-    for size in sizes:
+        bucket = bits[t] >> _SHIFT
+        counts[bucket] += 1
+        squares[bucket] += sizes[t] * sizes[t]
+    limit, dropped, left, bucket = prune * squares.sum(), np.float32(0), num_touched, 0
+    while bucket < _BUCKETS and (dropped + squares[bucket] <= limit or left - counts[bucket] >= max_weights):
+        dropped += squares[bucket]
+        left -= counts[bucket]
+        bucket += 1
+    least, partly = np.float32(0), sizes[:0].copy()
+    for t in range(num_touched):
+        if bits[t] >> _SHIFT < bucket:
+            least = max(least, sizes[t])
+    if bucket < _BUCKETS:
+        partly = np.sort(sizes[bits >> _SHIFT == bucket])
+    for size in partly:
         dropped += size * size
-        if dropped > prune * total:
+        if dropped > limit and left <= max_weights:
             break
         least = size
-    return max(least, sizes[num_touched - max_weights - 1]) if num_touched > max_weights else least
+        left -= 1
+    return least
 
 
 @njit(cache=True, fastmath=True, nogil=True)

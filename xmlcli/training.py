@@ -154,7 +154,7 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     device, (B, D), U = documents.device, documents.shape, len(targets.labels)
     dtype = matrix_dtype(device.type)
     labels = torch.from_numpy(targets.labels).to(device)
-    weight = torch.zeros(_rounded(U), D + _MORE, dtype=dtype, device=device)
+    weight = torch.zeros(rounded(U), D + _MORE, dtype=dtype, device=device)
     weight[:U, :D] = model.classifiers.weight.index_select(0, labels)
     weight[:U, D] = model.classifiers.bias[labels, 0]
     h = torch.zeros(B, D + _MORE, dtype=dtype, device=device)
@@ -171,8 +171,11 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     return Gradients(by_documents, by_weight[:, :D].contiguous(), by_weight[:, D])
 
 
-def _rounded(num_labels: int) -> int:
-    """Return a number of rows that is as much or up to an eighth more, and no power of two, which caches dislike."""
+def rounded(num_labels: int) -> int:
+    """Return a number of rows up to an eighth (and 16) larger, of which there are eight between powers of two.
+
+    The 16 keep large ones off the powers of two, which caches dislike.
+    """
     step = max(16, (1 << num_labels.bit_length()) >> 4)
     return -(-num_labels // step) * step + 16
 

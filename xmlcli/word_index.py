@@ -159,9 +159,9 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return s for groups of 2^s labels: more than twice as many groups as labels are wanted, where there are."""
+    """Return s for groups of 2^s labels: more than three times as many groups as labels are wanted, where there are."""
     shift = 0
-    while shift < 6 and (num_labels >> (shift + 1)) > 2 * wanted:
+    while shift < 6 and (num_labels >> (shift + 1)) > 3 * wanted:
         shift += 1
     return shift
 
@@ -213,8 +213,9 @@ def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore
     """Make everything as it was before the document."""
     for group in range(len(touched)):
         if touched[group]:
-            for label in range(group << shift, min((group + 1) << shift, len(total))):
-                total[label] = bonus[label]
+            own, before = total[group << shift : (group + 1) << shift], bonus[group << shift : (group + 1) << shift]
+            for j in range(len(own)):  # without an offset, or the compiler does not vectorise
+                own[j] = before[j]
             best[group] = untouched_best[group]
             touched[group] = False
 
@@ -223,23 +224,21 @@ def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore
 def _collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Put at least `wanted` labels, all of the largest scores among them, into `kept`, `values`; return how many.
 
-    As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed; of the labels that
-    just reach it the lowest `wanted`. Labels come in ascending order.
+    As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed. Labels come in
+    ascending order.
     """
     if wanted >= len(best):
         for label in range(len(total)):
             kept[label], values[label] = label, total[label]
         return len(total)
     least = np.partition(best, len(best) - wanted)[len(best) - wanted]
-    count, equal = 0, 0
+    count = 0
     for group in range(len(best)):
         if best[group] >= least:
-            for label in range(group << shift, min((group + 1) << shift, len(total))):
-                value = total[label]
-                if value > least or (value == least and equal < wanted):
-                    kept[count], values[count] = label, value
-                    count += 1
-                    equal += value == least
+            own = total[group << shift : (group + 1) << shift]
+            for j in range(len(own)):  # written whether wanted or not: most are not, and a branch would cost more
+                kept[count], values[count] = (group << shift) + j, own[j]
+                count += own[j] >= least
     return count
 
 
