@@ -137,9 +137,11 @@ class TokenUse:
     @staticmethod
     def of(X: sp.csr_matrix) -> TokenUse:
         """Transpose X float32 CSR (B, F)."""
-        rows, local = np.unique(X.indices, return_inverse=True)
-        batch = sp.csr_matrix((X.data, local, X.indptr), shape=(X.shape[0], len(rows)))
-        return TokenUse(rows.astype(np.int64), batch.T.tocsr())
+        columns = X.tocsc()
+        rows = np.flatnonzero(np.diff(columns.indptr))
+        ends = np.append(columns.indptr[rows], columns.indptr[-1])
+        weights = sp.csr_matrix((columns.data, columns.indices, ends), shape=(len(rows), X.shape[0]))
+        return TokenUse(rows.astype(np.int64), weights)
 
     def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the rows of the token table and the loss's gradient by them, float32 (U, D).

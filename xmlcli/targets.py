@@ -53,7 +53,10 @@ def draw_targets(
         shortlist = shortlist[:, : config.hard_negatives]
     near = shortlist[shortlist < num_labels]
     drawn = rng.choice(trainable, config.random_negatives) if config.random_negatives else trainable[:0]
-    labels = np.unique(np.concatenate([positives, near, drawn])).astype(np.int64)
+    chosen = np.zeros(num_labels, np.bool_)
+    for some in (positives, near, drawn):
+        chosen[some] = True
+    labels = np.flatnonzero(chosen)
     mask = None
     if config.negatives == "document":
         mask = np.zeros((Y.shape[0], len(labels)), bool)
