@@ -1,14 +1,13 @@
 """Words and n-grams of texts as numbers: reading them, counting them, and finding the terms of a vocabulary again.
 
-A word's code is its place among `SHORT_WORDS` and the words of the vocabulary; `encode` drops one-letter words and
-gives codes less `FIRST_CODE`. An n-gram is found level by level, from its first word on.
+A word's code is its place in a `WordTable`; one-letter words are left out. An n-gram is found level by level, from its
+first word on.
 """
 
 from __future__ import annotations
 
 import re
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +15,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.progress import Progress
+from xmlcli.word_table import UNKNOWN, WordTable
 
 Codes = npt.NDArray[np.int64]
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
-_ASCII_TO_WORDS = str.maketrans({chr(i): " " for i in range(128) if not (chr(i).isalnum() or chr(i) == "_")})
-SHORT_WORDS = "_0123456789abcdefghijklmnopqrstuvwxyz"  # one-letter words get the first codes, to be dropped by code
-FIRST_CODE = len(SHORT_WORDS)
-UNKNOWN = -1
-_TEXTS_A_REPORT = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,35 +46,21 @@ class Level:
         return code
 
 
-class _KnownWords(dict[str, int]):
-    """Codes of words; any other word has the code -1."""
-
-    def __missing__(self, word: str) -> int:
-        return UNKNOWN
-
-
 def words_of(text: str) -> list[str]:
-    """The words of a text in order, of an ASCII text those of one letter too."""
-    lowered = text.lower()
-    return lowered.translate(_ASCII_TO_WORDS).split() if lowered.isascii() else _WORD.findall(lowered)
+    """The words of one text in order."""
+    return _WORD.findall(text.lower())
 
 
-def encode(texts: Sequence[str], codes: Mapping[str, int], progress: Progress) -> tuple[Codes, Codes]:
-    """Words of all texts as codes less `FIRST_CODE` (unknown: -1), and the text each stands in; int64 (T,) both."""
-    flat = array("i")
-    lengths = array("q")
-    code_of = codes.__getitem__
-    for number, text in enumerate(texts, start=1):
-        words = words_of(text)
-        flat.extend(map(code_of, words))
-        lengths.append(len(words))
-        if number % _TEXTS_A_REPORT == 0 or number == len(texts):
-            progress("read words", number, len(texts))
-    code = np.frombuffer(flat, dtype=np.intc).astype(np.int64)
-    document = np.repeat(np.arange(len(lengths)), np.frombuffer(lengths, dtype=np.int64))
-    long = (code >= FIRST_CODE) | (code == UNKNOWN)
-    code = code[long]
-    return np.where(code == UNKNOWN, UNKNOWN, code - FIRST_CODE), document[long]
+def encode(texts: Sequence[str], table: WordTable, progress: Progress, *, learn: bool = False) -> tuple[Codes, Codes]:
+    """The codes of the words of all texts (unknown: -1), and the text each stands in; int64 (T,) both."""
+    codes, lengths, done = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 0
+    for some, counts in table.read(texts, learn=learn):
+        codes.append(some)
+        lengths.append(counts)
+        done += len(counts)
+        progress("read words", done, len(texts))
+    document = np.repeat(np.arange(len(texts)), np.concatenate(lengths))
+    return np.concatenate(codes).astype(np.int64), document
 
 
 def shifted(words: Codes, documents: Codes, distance: int) -> Codes:
@@ -100,24 +81,23 @@ def count(rows: Codes, columns: Codes, shape: tuple[int, int]) -> sp.csr_matrix:
     return counts
 
 
-def index_terms(terms: list[str]) -> tuple[_KnownWords, list[Level]]:
-    """Codes of all words of the terms, and the levels that find the terms."""
+def index_terms(terms: list[str]) -> tuple[list[str], list[Level]]:
+    """The words of the terms, whose place is their code, and the levels that find the terms."""
     if not any(" " in term for term in terms):  # in alphabetical order, so a word's code is its column
         column = np.arange(len(terms), dtype=np.int64)
-        known = _KnownWords(zip([*SHORT_WORDS, *terms], range(FIRST_CODE + len(terms)), strict=True))
-        return known, [Level(column, column, len(terms))]
+        return terms, [Level(column, column, len(terms))]
     parts = [term.split(" ") for term in terms]
     words = sorted({word for term in parts for word in term})
-    codes = _KnownWords({word: code for code, word in enumerate([*SHORT_WORDS, *words])})
+    codes = {word: code for code, word in enumerate(words)}
     lengths = np.array([len(term) for term in parts], dtype=np.int64)
     levels = []
     prefix = np.zeros(len(terms), dtype=np.int64)
     for length in range(1, int(lengths.max(initial=1)) + 1):
         long = np.flatnonzero(lengths >= length)
-        last = np.array([codes[parts[index][length - 1]] - FIRST_CODE for index in long.tolist()], dtype=np.int64)
+        last = np.array([codes[parts[index][length - 1]] for index in long.tolist()], dtype=np.int64)
         keys, prefix[long] = np.unique(prefix[long] * len(words) + last, return_inverse=True)
         column = np.full(len(keys), UNKNOWN, dtype=np.int64)
         ends = lengths[long] == length
         column[prefix[long][ends]] = long[ends]
         levels.append(Level(keys, column, len(words)))
-    return codes, levels
+    return words, levels
