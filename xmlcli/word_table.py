@@ -63,7 +63,7 @@ class WordTable:
     def _read(self, text: str, ends: npt.NDArray[np.int64], *, learn: bool) -> tuple[Numbers, npt.NDArray[np.int64]]:
         """Read texts that stand one after the other and end at `ends`."""
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        is_letter = _letters(int(points.max(initial=0)).bit_length())
+        is_letter = _word_characters(int(points.max(initial=0)).bit_length())
         numbers = np.empty(len(points) // _LENGTH + 1, np.int32)
         counts = np.zeros(len(ends), np.int64)
         done, written = 0, 0
@@ -101,7 +101,7 @@ def _text(points: Points) -> str:
 
 
 @cache
-def _letters(bits: int) -> npt.NDArray[np.bool_]:
+def _word_characters(bits: int) -> npt.NDArray[np.bool_]:
     """Mark the code points below 2^bits that words are made of."""
     return np.array([chr(point).isalnum() or chr(point) == "_" for point in range(min(1 << bits, 0x110000))])
 
