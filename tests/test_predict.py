@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -186,23 +187,51 @@ def test_a_pipe_is_answered_line_by_line_and_interrupts_leave_whole_lines() -> N
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_stop_leaves_complete_lines_in_the_file(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_stop_leaves_complete_lines_or_the_file_as_it_was(tmp_path: Path, how: signal.Signals) -> None:
     documents, found = tmp_path / "documents.txt", tmp_path / "found.jsonl"
     documents.write_text("\n".join(TEXTS * 10_000))
+    found.write_text("as it was\n")
     words = ["--model", str(carried.folder()), "--input", str(documents), "--output", str(found)]
     with subprocess.Popen(
         [sys.executable, "-m", "xmlcli", "predict", *words], cwd=PROJECT, stderr=subprocess.DEVNULL
     ) as process:
         until = time.monotonic() + 30
-        while not (found.exists() and found.stat().st_size) and time.monotonic() < until:
+        while not any(path.stat().st_size for path in tmp_path.glob(".found.*")) and time.monotonic() < until:
             time.sleep(0.01)
         process.send_signal(how)
         process.wait(timeout=20)
     content = found.read_text()
+    if how == signal.SIGKILL:
+        assert content == "as it was\n"
+        return
+    assert not list(tmp_path.glob(".found.*"))
     assert content.endswith("\n")
     lines = [json.loads(line)["document"] for line in content.splitlines()]
     assert 0 < len(lines) < 400_000
     assert lines == list(range(1, len(lines) + 1))
+
+
+def test_a_pipe_with_a_name_is_written_to_as_documents_come(tmp_path: Path) -> None:
+    (tmp_path / "documents.txt").write_text("opera0 opera1\nbirds0 birds1\n")
+    os.mkfifo(tmp_path / "answers.jsonl")
+    words = ["--input", str(tmp_path / "documents.txt"), "--output", str(tmp_path / "answers.jsonl")]
+    command = [sys.executable, "-m", "xmlcli", "predict", "--model", str(carried.folder()), *words]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL) as process:
+        lines = (tmp_path / "answers.jsonl").read_text().splitlines()
+    assert process.returncode == 0
+    assert [json.loads(line)["labels"][0] for line in lines] == ["opera", "birds"]
+
+
+def test_a_bad_document_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    documents, found = tmp_path / "documents.jsonl", tmp_path / "found.tsv"
+    documents.write_text('{"text": "opera0"}\n' * (2 * BLOCK) + "{\n")
+    found.write_text("as it was\n")
+    words = ["--input", str(documents), "--output", str(found)]
+    command = [sys.executable, "-m", "xmlcli", "predict", "--model", str(carried.folder()), *words]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert found.read_text() == "as it was\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["documents.jsonl", "found.tsv"]
 
 
 def test_a_single_text_has_the_features_it_has_among_many() -> None:

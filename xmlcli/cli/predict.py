@@ -7,13 +7,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmlcli import files
 from xmlcli.calls import RunId
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import UsageError
@@ -50,7 +51,8 @@ def predict_cli(
     """Predict labels of new documents, with their probabilities.
 
     The model is a folder (--model), a trained dataset (--dataset), or the dataset trained last. Documents are read and
-    answered a block at a time, however many there are; stopped by Ctrl-C, the answers so far are complete lines.
+    answered a block at a time, however many there are. Ctrl-C keeps the answers so far, complete lines; whatever else
+    stops it leaves FILE as it was.
 
     \b
     Example: xmlcli predict --dataset demo --text "gabo belu"
@@ -103,21 +105,23 @@ def predict_all(
     model = open_model(options, folder)
     answers = make_answers(form, model.label_names, threshold)
     columns = TableColumns(text=options.text_column or TableColumns().text)
-    count = 0
-    try:
-        with display() as shown, _opened(output, form) as descriptor, _whole_lines() as write:
-            documents = read_documents(
-                source,
-                as_text=model.takes_text,
-                num_features=model.num_features,
-                columns=columns,
-                progress=shown.progress,
-            )
+    count, interrupted = 0, False
+    with display() as shown, _opened(output, form) as descriptor, _whole_lines() as write:
+        documents = read_documents(
+            source,
+            as_text=model.takes_text,
+            num_features=model.num_features,
+            columns=columns,
+            progress=shown.progress,
+        )
+        try:
             for block in documents:
                 labels, scores = model.rank(block, k)
                 count += len(labels)
                 write(descriptor, answers.block(labels, scores))
-    except KeyboardInterrupt:
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
         typer.secho(f"interrupted after {count:,} documents", err=True, fg="red")
         sys.exit(EXIT_INTERRUPTED)
     _write_matrix(answers, output)
@@ -139,16 +143,19 @@ def _format(output: str, form: str | None) -> str:
 
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
-    """Yield the descriptor to write to; a matrix is written at the end."""
+    """Yield the descriptor to write to; a file takes its place when the block ends well, a matrix is written later."""
+    path = Path(output)
     if output == _STREAM or form == _MATRIX:
         yield sys.stdout.fileno()
         return
-    try:
-        file = Path(output).open("wb", buffering=0)  # noqa: SIM115
-    except OSError as error:
-        raise UsageError("cannot write there", where=output, found=error.strerror) from error
-    with file:
-        yield file.fileno()
+    with ExitStack() as stack:
+        try:
+            is_replaced = path.is_file() or not path.exists()
+            file = (stack.enter_context(files.atomic_file(path)) if is_replaced else path).open("wb", buffering=0)
+        except OSError as error:
+            raise UsageError("cannot write there", where=output, found=error.strerror) from error
+        with file:
+            yield file.fileno()
 
 
 @contextmanager
@@ -180,8 +187,6 @@ def _whole_lines() -> Iterator[Any]:
 
 
 def _write_matrix(answers: Answers, output: str) -> None:
-    from xmlcli import files
-
     matrix = answers.end()
     if matrix is not None:
         with files.atomic_file(Path(output)) as path:
