@@ -16,7 +16,7 @@ from tiny import opened, run, write_dataset
 from xmlcli import pipeline, training
 from xmlcli.config import ModelConfig
 from xmlcli.dense_index import ExactIndex
-from xmlcli.encoder import Batch, TokenUse, encode
+from xmlcli.encoder import TokenUse, encode
 from xmlcli.model import Model, empty_model
 from xmlcli.targets import Targets
 from xmlcli.training import Step, train_step
@@ -32,7 +32,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
     X, Y = collection(40, 10, 0)
     rows, columns = Y.nonzero()
     targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)
-    step = Step(Batch.of(X), TokenUse.of(X), targets, 0)
+    step = Step(X, TokenUse.of(X), targets, 0)
     found: dict[str, Model] = {}
     for device in ("cpu", "cuda"):
         model = found[device] = empty_model(X.shape[1], 10, ENCODER, optimiser, device=device)

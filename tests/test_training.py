@@ -17,8 +17,9 @@ from planted import collection, labels, sparse_rows
 
 from xmlcli import training
 from xmlcli.config import ClfConfig, ModelConfig
-from xmlcli.encoder import Batch, TokenUse, encode
+from xmlcli.encoder import TokenUse, encode
 from xmlcli.model import Model, empty_model
+from xmlcli.optimisers import Gradient
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
 from xmlcli.training import Step, TrainingData, train, train_step
@@ -149,9 +150,9 @@ class Recorder:
         self.grad = torch.zeros_like(table)
         self.rate = 0.0
 
-    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+    def step(self, rows: torch.Tensor, gradient: Gradient, learning_rate: float) -> None:
         assert len(rows.unique()) == len(rows)
-        self.grad[rows] = grad
+        self.grad[rows] = gradient(0, len(rows))
         self.rate = learning_rate
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -183,7 +184,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     optimisers = [Recorder(model.encoder.tokens), Recorder(W.detach()), Recorder(b.detach())]
     model.tokens_optimiser, model.weight_optimiser, model.bias_optimiser = optimisers
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
-    step = Step(Batch.of(X), TokenUse.of(X), targets, seed=0)
+    step = Step(X, TokenUse.of(X), targets, seed=0)
     with ThreadPoolExecutor(2) as pool:
         train_step(model, step, learning_rate=0.5, residual_rate=0.0, pool=pool)
     for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
@@ -208,8 +209,9 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
         monkeypatch.setattr(training, "matrix_dtype", lambda device, dtype=dtype: dtype)
         with ThreadPoolExecutor(1) as pool:
             found[dtype] = training.batch_gradients(documents, model, targets, pool)
-    for name in ("documents", "weight", "bias"):
-        full, half = (getattr(found[dtype], name) for dtype in (torch.float32, torch.bfloat16))
+    U = len(targets.labels)
+    for of in (lambda g: g.documents, lambda g: g.by_weight(0, U), lambda g: g.by_bias(0, U)):
+        full, half = (of(found[dtype]) for dtype in (torch.float32, torch.bfloat16))
         assert half.dtype == torch.float32
         assert (full - half).abs().max() < 0.02 * full.abs().max()
         assert not torch.equal(full, half)

@@ -18,11 +18,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from xmlcli.config import ModelConfig
-from xmlcli.products import sparse_product
+from xmlcli.products import add_up
 from xmlcli.progress import Progress, silent
 from xmlcli.runtime import one_thread_each
 
 _BLOCK = 1024
+_Gradient = Callable[[int, int], torch.Tensor]  # as `optimisers` has it
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
@@ -35,8 +36,9 @@ def dropout(z: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
     if not training or limit == 0:
         return z
     bits = torch.empty(-(-z.numel() // 8), dtype=torch.int64, device=z.device).random_(-(2**63), None)
-    kept = bits.view(torch.uint8)[: z.numel()].view(z.shape) >= limit
-    return z * (kept * (256 / (256 - limit)))
+    drawn = bits.view(torch.uint8)[: z.numel()].view(z.shape).float()
+    kept = drawn.sub_(limit - 1).clamp_(0, 1)  # comparisons take several times as long
+    return z * kept.mul_(256 / (256 - limit))
 
 
 class Residual(nn.Module):
@@ -102,24 +104,10 @@ class Encoder(nn.Module):
         return z if self.residual is None else self.residual(z)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """CSR rows as `embedding_bag` wants them: `tokens` int64 (nnz,), `offsets` int64 (B,), `weights` float32 (nnz,)."""
-
-    tokens: torch.Tensor
-    offsets: torch.Tensor
-    weights: torch.Tensor
-
-    @staticmethod
-    def of(X: sp.csr_matrix) -> Batch:
-        """Take the rows of X float32 CSR (B, F)."""
-        arrays = (X.indices.astype(np.int64), X.indptr[:-1].astype(np.int64), X.data)
-        return Batch(*(torch.from_numpy(array) for array in arrays))
-
-    def bag(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the weighted sums of token vectors, (B, D), on the device of `tokens`."""
-        at, offsets, weights = (t.to(tokens.device) for t in (self.tokens, self.offsets, self.weights))
-        return F.embedding_bag(at, tokens, offsets, mode="sum", per_sample_weights=weights)
+def bag(X: sp.csr_matrix, tokens: torch.Tensor) -> torch.Tensor:
+    """Return the weighted sums of token vectors (F, D) of X float32 CSR (B, F), float32 (B, D), on their device."""
+    at, offsets, weights = (torch.from_numpy(a).to(tokens.device) for a in (X.indices, X.indptr[:-1], X.data))
+    return F.embedding_bag(at, tokens, offsets, mode="sum", per_sample_weights=weights)
 
 
 @dataclass(frozen=True)
@@ -143,23 +131,29 @@ class TokenUse:
         weights = sp.csr_matrix((columns.data, columns.indices, ends), shape=(len(rows), X.shape[0]))
         return TokenUse(rows.astype(np.int64), weights)
 
-    def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the rows of the token table and the loss's gradient by them, float32 (U, D).
+    def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, _Gradient]:
+        """Return the rows of the token table and the loss's gradient by them.
 
         `grad` float32 (B, D) is the gradient by the bags.
         """
-        if grad.device.type == "cpu":
-            return torch.from_numpy(self.rows), torch.from_numpy(sparse_product(self.weights, grad.numpy()))
-        return self._gradient_on_card(grad)
+        if grad.device.type != "cpu":
+            return self._gradient_on_card(grad)
+        by_bags = grad.numpy()
 
-    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def some_rows(first: int, last: int) -> torch.Tensor:
+            total = np.empty((last - first, by_bags.shape[1]), np.float32)
+            return torch.from_numpy(add_up(self.weights, by_bags, first, last, total))
+
+        return torch.from_numpy(self.rows), some_rows
+
+    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, _Gradient]:
         places = np.repeat(np.arange(len(self.rows)), np.diff(self.weights.indptr))
         where, documents, weights = (
             torch.from_numpy(array).to(grad.device) for array in (places, self.weights.indices, self.weights.data)
         )
         found = torch.zeros(len(self.rows), grad.shape[1], device=grad.device)
         found.index_add_(0, where, weights[:, None] * grad[documents.long()])
-        return torch.from_numpy(self.rows).to(grad.device), found
+        return torch.from_numpy(self.rows).to(grad.device), lambda first, last: found[first:last]
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:
@@ -170,7 +164,7 @@ def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -
     @torch.no_grad()
     def encode_block(start: int) -> None:
         rows = X[start : start + _BLOCK]
-        out[start : start + _BLOCK] = encoder.head(Batch.of(rows).bag(encoder.tokens))
+        out[start : start + _BLOCK] = encoder.head(bag(rows, encoder.tokens.data))
 
     with one_thread_each() as pool:
         starts = range(0, X.shape[0], _BLOCK)

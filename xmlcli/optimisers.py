@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -11,12 +11,23 @@ from numba import njit
 
 from xmlcli.threads import over_rows
 
+Gradient = Callable[[int, int], torch.Tensor]
+"""Returns the gradient by the rows `first` to `last` of those that a step moves, float32 (last - first, D).
+
+A thread asks for a few rows and moves them while they are in its cache.
+"""
+
+
+def rows_of(grad: torch.Tensor) -> Gradient:
+    """Return the gradient that is there already, float32 (U, D)."""
+    return lambda first, last: grad[first:last]
+
 
 class RowOptimiser(Protocol):
     """Updates some rows of one table and keeps its state beside it."""
 
-    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
-        """Move `rows` int64 (U,), each named once, against `grad` float32 (U, D)."""
+    def step(self, rows: torch.Tensor, gradient: Gradient, learning_rate: float) -> None:
+        """Move `rows` int64 (U,), each named once, against their gradient."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the state's tensors, the ones in use and no copies."""
@@ -33,8 +44,9 @@ class RowAdagrad:
         self.table = table
         self.sums = torch.full((table.shape[0], 1), initial, device=table.device)
 
-    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+    def step(self, rows: torch.Tensor, gradient: Gradient, learning_rate: float) -> None:
         """See `RowOptimiser.step`."""
+        grad = gradient(0, len(rows))
         sums = self.sums[rows] + grad.square().mean(dim=1, keepdim=True)
         self.sums[rows] = sums
         self.table[rows] = torch.addcmul(self.table[rows], grad, sums.rsqrt(), value=-learning_rate)
@@ -55,32 +67,32 @@ class RowAdam:
         self.second = torch.zeros_like(table)
         self.steps = torch.zeros(1, dtype=torch.int64)
 
-    def step(self, rows: torch.Tensor, grad: torch.Tensor, learning_rate: float) -> None:
+    def step(self, rows: torch.Tensor, gradient: Gradient, learning_rate: float) -> None:
         """See `RowOptimiser.step`."""
         self.steps += 1
         t = int(self.steps)
         rate = learning_rate * (1 - self.betas[1] ** t) ** 0.5 / (1 - self.betas[0] ** t)
         if self.table.device.type == "cpu":
-            self._step_on_cpu(rows, grad, rate)
+            self._step_on_cpu(rows, gradient, rate)
         else:
-            self._step_on_card(rows, grad, rate)
+            self._step_on_card(rows, gradient, rate)
 
-    def _step_on_card(self, rows: torch.Tensor, grad: torch.Tensor, rate: float) -> None:
+    def _step_on_card(self, rows: torch.Tensor, gradient: Gradient, rate: float) -> None:
+        grad = gradient(0, len(rows))
         first = torch.lerp(self.first[rows], grad, 1 - self.betas[0])
         second = torch.lerp(self.second[rows], grad.square(), 1 - self.betas[1])
         self.first[rows], self.second[rows] = first, second
         self.table[rows] = self.table[rows] - rate * first / (second.sqrt() + self.eps)
 
-    def _step_on_cpu(self, rows: torch.Tensor, grad: torch.Tensor, rate: float) -> None:
+    def _step_on_cpu(self, rows: torch.Tensor, gradient: Gradient, rate: float) -> None:
         """Do the same in one pass over the rows, in place: a third of the time of gathers and scatters."""
         table, first, second = self.table.numpy(), self.first.numpy(), self.second.numpy()
-        chosen, g = rows.numpy(), grad.contiguous().numpy()
-        one, two, eps = np.float32(self.betas[0]), np.float32(self.betas[1]), np.float32(self.eps)
-        over_rows(
-            len(chosen),
-            lambda at, end: _adam(table, first, second, chosen[at:end], g[at:end], np.float32(rate), one, two, eps),
-            cost=4 * table.shape[1],
-        )
+        chosen, one, two, eps = rows.numpy(), *map(np.float32, (*self.betas, self.eps))
+
+        def move(at: int, end: int) -> None:
+            _adam(table, first, second, chosen[at:end], gradient(at, end).numpy(), np.float32(rate), one, two, eps)
+
+        over_rows(len(chosen), move, cost=4 * table.shape[1])
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `RowOptimiser.state`."""
@@ -104,7 +116,7 @@ class DenseAdam:
         """Move every parameter against its gradient."""
         for parameter, table, rows in zip(self._parameters, self._tables, self._rows, strict=True):
             assert parameter.grad is not None, "the gradients have been computed"
-            table.step(rows, parameter.grad.view_as(table.table), learning_rate)
+            table.step(rows, rows_of(parameter.grad.view_as(table.table)), learning_rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the state's tensors, the ones in use and no copies."""

@@ -22,15 +22,21 @@ def sparse_product(A: sp.csr_matrix, B: Floats) -> Floats:
     total = np.empty((A.shape[0], B.shape[1]), np.float32)
     over_rows(
         A.shape[0],
-        lambda first, last: _add_up(A.indptr, A.indices, A.data, B, first, last, total),
+        lambda first, last: add_up(A, B, first, last, total[first:last]),
         cost=A.nnz / max(A.shape[0], 1) * B.shape[1],
     )
     return total
 
 
+def add_up(A: sp.csr_matrix, B: Floats, first: int, last: int, total: Floats) -> Floats:
+    """Write the rows `first` to `last` of A @ B, B in C order, to `total`, float32 (last - first, D); return it."""
+    _add_up(A.indptr[first : last + 1], A.indices, A.data, B, total)
+    return total
+
+
 @njit(cache=True, nogil=True, fastmath=True)
-def _add_up(offsets, columns, values, B, first, last, total):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(first, last):
+def _add_up(offsets, columns, values, B, total):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for i in range(len(total)):
         row = total[i]
         row[:] = 0
         for p in range(offsets[i], offsets[i + 1]):

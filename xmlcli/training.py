@@ -21,7 +21,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from xmlcli.encoder import Batch, TokenUse
+from xmlcli.encoder import TokenUse, bag
 from xmlcli.model import Model
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks, stack_csr
@@ -32,6 +32,7 @@ from xmlcli.targets import Targets, draw_targets
 Ints = npt.NDArray[np.int32]
 
 _MORE = 8  # columns: the bias, and zeros, for products are fast where rows are aligned
+_ROWS = 1024  # of the table, that one thread gathers
 _SLICE = 256  # documents, whose loss one thread computes; the same whatever the number of threads, as are the sums
 
 
@@ -88,7 +89,7 @@ class TrainingData:
 class Step:
     """What one step is made of: the batch's features by document and by token, its targets, the seed of its dropout."""
 
-    batch: Batch
+    X: sp.csr_matrix
     use: TokenUse
     targets: Targets
     seed: int
@@ -111,7 +112,7 @@ def draw_step(
     width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
     X, Y, shortlist = data.batch(rows, width, ranks)
     targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(ranks.share(L), L)
-    return Step(Batch.of(X), TokenUse.of(X), targets, dropout)
+    return Step(X, TokenUse.of(X), targets, dropout)
 
 
 @lru_cache(maxsize=2)
@@ -121,11 +122,30 @@ def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray
 
 @dataclass(frozen=True)
 class Gradients:
-    """The loss's gradients by document vectors (B, D), classifiers (U, D) and biases (U,), float32."""
+    """The loss's gradients by document vectors, classifiers and biases; those by the latter two are not added up yet.
+
+    Attributes:
+        documents: float32 (B, D).
+        parts: of each slice of documents the gradient by (weight, bias, zeros), (U', D + 8) of the type multiplied in.
+    """
 
     documents: torch.Tensor
-    weight: torch.Tensor
-    bias: torch.Tensor
+    parts: list[torch.Tensor]
+
+    def by_weight(self, first: int, last: int) -> torch.Tensor:
+        """Return the gradient by the classifiers of the batch's labels `first` to `last`, float32 (last - first, D)."""
+        return self._sum(slice(first, last), slice(self.documents.shape[1]))
+
+    def by_bias(self, first: int, last: int) -> torch.Tensor:
+        """Return the gradient by their biases, float32 (last - first, 1)."""
+        D = self.documents.shape[1]
+        return self._sum(slice(first, last), slice(D, D + 1))
+
+    def _sum(self, rows: slice, columns: slice) -> torch.Tensor:
+        total = self.parts[0][rows, columns].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        for part in self.parts[1:]:
+            total.add_(part[rows, columns])
+        return total
 
 
 def logistic_gradients(
@@ -153,22 +173,26 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     """
     device, (B, D), U = documents.device, documents.shape, len(targets.labels)
     dtype = matrix_dtype(device.type)
+    each = pool.map if device.type == "cpu" else map
     labels = torch.from_numpy(targets.labels).to(device)
     weight = torch.zeros(rounded(U), D + _MORE, dtype=dtype, device=device)
-    weight[:U, :D] = model.classifiers.weight.index_select(0, labels)
-    weight[:U, D] = model.classifiers.bias[labels, 0]
+
+    def fill(rows: slice) -> None:
+        weight[rows, :D] = model.classifiers.weight.index_select(0, labels[rows])
+        weight[rows, D] = model.classifiers.bias[labels[rows], 0]
+
+    list(each(fill, slices(U, _ROWS if device.type == "cpu" else U)))
     h = torch.zeros(B, D + _MORE, dtype=dtype, device=device)
     h[:, :D] = documents
     h[:, D] = 1
-    size = _SLICE if device.type == "cpu" else B
-    slices = [slice(at, min(at + size, B)) for at in range(0, B, size)]
-    several = pool.map if len(slices) > 1 else map
-    parts = list(several(lambda rows: logistic_gradients(h[rows], weight, targets, rows), slices))
-    by_weight = parts[0][1][:U].float()
-    for _, part in parts[1:]:
-        by_weight.add_(part[:U])
-    by_documents = torch.cat([part[:, :D] for part, _ in parts]).float()
-    return Gradients(by_documents, by_weight[:, :D].contiguous(), by_weight[:, D])
+    of_documents = slices(B, _SLICE if device.type == "cpu" else B)
+    parts = list(each(lambda rows: logistic_gradients(h[rows], weight, targets, rows), of_documents))
+    return Gradients(torch.cat([part[:, :D] for part, _ in parts]).float(), [part for _, part in parts])
+
+
+def slices(number: int, size: int) -> list[slice]:
+    """Return slices of `size` that cover `number` rows; the last may be smaller."""
+    return [slice(at, min(at + size, number)) for at in range(0, number, max(size, 1))]
 
 
 def rounded(num_labels: int) -> int:
@@ -191,15 +215,15 @@ def train_step(
     seed_torch(step.seed, device)
     labels = torch.from_numpy(step.targets.labels).to(device)
     model.encoder.train()
-    bags = step.batch.bag(model.encoder.tokens.data).requires_grad_()
+    bags = bag(step.X, model.encoder.tokens.data).requires_grad_()
     h = model.encoder.head(bags)  # (B, D)
     grad = batch_gradients(h.detach(), model, step.targets, pool)
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
     by_documents = ranks.sum(grad.documents)
     (h * by_documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
-    model.weight_optimiser.step(labels, grad.weight, learning_rate)
-    model.bias_optimiser.step(labels, grad.bias[:, None], learning_rate)
+    model.weight_optimiser.step(labels, grad.by_weight, learning_rate)
+    model.bias_optimiser.step(labels, grad.by_bias, learning_rate)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
     assert bags.grad is not None
