@@ -21,6 +21,7 @@ from xmlcli.merged_scores import MergedScores
 from xmlcli.model import empty_model
 from xmlcli.neighbours import LabelVectors, make_index
 from xmlcli.own_problems import own_problems
+from xmlcli.proposals import decide, propose
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.schedule import Schedule
 from xmlcli.scoring import Scores
@@ -74,6 +75,13 @@ def check_search(ranks: Ranks) -> None:
             wanted, found = (i.search(documents[r], length, X=X[r]) for i, r in ((whole, rows), (index, rows)))
             assert found[0].tolist() == wanted[0].tolist()
             assert np.allclose(found[1], wanted[1], atol=1e-5)
+    words_alone = replace(make_config().shortlist, vectors=0.0)
+    found = []
+    for who, own, of in ((ranks, mine, rows), (ALONE, slice(L), rows)):
+        vectors = LabelVectors(Z[own], bonus[own], words[own])
+        proposed = propose(make_index(vectors, frequencies[own], words_alone, ranks=who), X[of], k, L, who)
+        found.append((*decide(proposed, documents[of], Z[own], 0.1, k, L, who), proposed.labels, proposed.scores))
+    assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
     candidates = whole.search(documents, k, X=X)[0]
     candidates[3, 4:] = L
     one = Scores(W, bias, Z, frequencies, words, linear, None)(X, documents, candidates)

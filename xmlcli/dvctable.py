@@ -2,7 +2,7 @@
 
 runs:        <run>: {options, pipeline}
 embeddings:  <run>-<cycle>: {run, options, pipeline, cycle, previous, carried}
-cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous}
+cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous, proposed}
 evaluations: <run>-<cycle>: {run, options, pipeline, cycle, labels}
 """
 
@@ -35,8 +35,12 @@ def table(runs: Sequence[tuple[RunId, Config, str]]) -> Table:
             if call.stage == "embed-labels":
                 carried = "labels" if "labels" in call.inputs else "clf"
                 result["embeddings"][key] = row | {"previous": call.cycle - 1, "carried": carried}
-            elif call.stage == "train-clf":
-                result["cycles"][key] = row | {"previous": call.cycle - 1}
+            elif call.stage == "shortlist":
+                proposed = call.inputs.get("shortlist", call.inputs["clf"])
+                result["cycles"][key] = row | {
+                    "previous": call.cycle - 1,
+                    "proposed": f"cycle{proposed.cycle}/{proposed.kind}",
+                }
             elif call.stage == "evaluate":
                 result["evaluations"][key] = row | {"labels": call.inputs["labels"].cycle}
     return result

@@ -4,7 +4,8 @@ A shape is spelled with numbers and symbols (`"L"`). A symbol stands for one num
 throughout all artifacts that one stage reads.
 
 Symbols: `N` training documents, `N_validation`, `N_test`, `F` features, `L` labels, `D` embedding width, `k` shortlist
-length, `k_test` ranked labels kept for each test document, `P` filtered pairs.
+length, `k_proposed` labels that words propose for a document, `k_test` ranked labels kept for each test document, `P`
+filtered pairs.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     "shortlist": {
         "indices.npy": FileSpec("int32", ("N", "k")),
         "scores.npy": FileSpec("float32", ("N", "k")),
+        "proposals.npy": FileSpec("int32", ("N", "k_proposed"), optional=True),
+        "proposal_scores.npy": FileSpec("float16", ("N", "k_proposed"), optional=True),
         "report.json": FileSpec(),
     },
     "clf": {

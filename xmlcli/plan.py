@@ -2,7 +2,7 @@
 
     prepare, init-clf                              then for each cycle c
     embed-labels c    prepared, clf c-1            and, from the second cycle on, labels c-1 for the map carried over
-    shortlist c       prepared, clf c-1, labels c
+    shortlist c       prepared, clf c-1, labels c and, from the second cycle on, shortlist 1 for what words proposed
     train-clf c       prepared, clf c-1, labels c, shortlist c
     evaluate c        prepared, clf c, labels c+1 with `final_refresh`, labels c without
 
@@ -34,7 +34,8 @@ def plan(config: Config, run: RunId) -> list[Call]:
         if c > 1 and config.final_refresh and config.measure_every_cycle:
             calls.append(_evaluate(run, c - 1, labels=c))
         inputs["labels"] = Ref("labels", c)
-        calls.append(Call("shortlist", run, c, Ref("shortlist", c), dict(inputs)))
+        proposed = {"shortlist": Ref("shortlist", 1)} if c > 1 and config.shortlist.backend == "words" else {}
+        calls.append(Call("shortlist", run, c, Ref("shortlist", c), inputs | proposed))
         inputs["shortlist"] = Ref("shortlist", c)
         calls.append(Call("train-clf", run, c, Ref("clf", c), dict(inputs)))
         if not config.final_refresh and (config.measure_every_cycle or c == config.cycles):

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
 POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
-_PROPOSED = 2  # times as many labels as wanted
+PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.05
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
 
@@ -97,7 +97,7 @@ class WordIndex:
         indices = np.full((N, k), self._num_labels, np.int32)
         scores = np.full((N, k), -np.inf, np.float32)
         found = min(k, len(self._ids))
-        W, num_proposed = self._words, min(_PROPOSED * found, len(self._ids)) if self._share else found
+        W, num_proposed = self._words, min(PROPOSED * found, len(self._ids)) if self._share else found
         for start in range(0, N if found else 0, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))
             rows = X if N <= _BLOCK else X[block]
@@ -150,7 +150,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
                 for d in range(Z.shape[1]):
                     cosine += documents[i, d] * Z[label, d]
                 values[j] = total[label] + share * cosine
-        _sort(kept, values, count, keys)
+        sort_best(kept, values, count, keys)
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]
@@ -261,7 +261,7 @@ def _cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma
 
 
 @njit(cache=True, nogil=True)
-def _sort(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragma: no cover
+def sort_best(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Sort the first `count` labels by falling value, ties by rising label, in place; `keys` int64 is room for it.
 
     A float32's bits order like whole numbers once those of negative floats are turned round; the label goes below them.

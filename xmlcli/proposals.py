@@ -1,0 +1,109 @@
+"""Phase 2 in two parts: words propose labels, once, and the dense embeddings decide among them, in every cycle.
+
+Word centroids and bonus stay as they are from cycle to cycle, and with them the labels that an inverted file proposes
+for a training document. What changes is the third term of a label's score, `share * cos_vectors` (`word_index`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from numba import njit
+
+from xmlcli.products import chosen_products
+from xmlcli.progress import Progress, silent
+from xmlcli.ranks import Ranks
+from xmlcli.searching import Index
+from xmlcli.threads import over_rows
+from xmlcli.word_index import PROPOSED, sort_best
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+_PROPOSING = 65_536  # documents at a time, whose scores are in full precision
+_DECIDING = 512  # documents of each rank in one exchange
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The labels that words propose for each document.
+
+    Attributes:
+        labels: int32 (N, m), best first, padded with L.
+        scores: float16 (N, m), `cos_words + bonus`, padded with -inf.
+    """
+
+    labels: Ints
+    scores: npt.NDArray[np.float16]
+
+
+def propose(
+    index: Index, X: sp.csr_matrix, k: int, num_labels: int, ranks: Ranks, *, progress: Progress = silent
+) -> Proposals:
+    """Let an index of words alone propose labels for shortlists of k; X: float32 CSR (N, F), this rank's documents."""
+    N, m = X.shape[0], min(PROPOSED * k, num_labels)
+    found = Proposals(np.empty((N, m), np.int32), np.empty((N, m), np.float16))
+    for start in range(0, ranks.most(N), _PROPOSING):
+        block = slice(min(start, N), min(start + _PROPOSING, N))
+        nothing = np.zeros((block.stop - block.start, 1), np.float32)
+
+        def of_all(what: str, done: int, of: int, start: int = start) -> None:
+            progress(what, start + done, N)
+
+        found.labels[block], found.scores[block] = index.search(nothing, m, X=X[block], progress=of_all)
+    return found
+
+
+def decide(
+    proposals: Proposals, documents: Floats, Z: Floats, share: float, k: int, num_labels: int, ranks: Ranks
+) -> tuple[Ints, Floats]:
+    """Return what `Index.search` does, of the labels proposed: those of the largest `score + share * cos_vectors`.
+
+    documents: float32 (N, D), unit or zero rows, this rank's; Z: float32 (L', D) unit rows, of this rank's labels.
+    """
+    N = len(documents)
+    indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
+    for start in range(0, ranks.most(N), _DECIDING):
+        block = slice(min(start, N), min(start + _DECIDING, N))
+        labels = proposals.labels[block]
+        total = proposals.scores[block].astype(np.float32)
+        total += np.float32(share) * _cosines(documents[block], Z, labels, num_labels, ranks)
+        _keep_best(labels, total, indices[block], scores[block])
+    return indices, scores
+
+
+def _keep_best(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> None:
+    over_rows(len(labels), lambda first, last: _best(labels, total, first, last, indices, scores), cost=1e4)
+
+
+def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks: Ranks) -> Any:
+    """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.
+
+    The rank that owns a label computes it.
+    """
+    if ranks.size == 1:
+        return chosen_products(documents, Z, labels)
+    gathered = ranks.gather(documents, labels)
+    everyones, theirs = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
+    own = ranks.share(num_labels)
+    local = np.where((theirs >= own.start) & (theirs < own.stop), theirs - own.start, len(Z)).astype(np.int32)
+    ends = np.cumsum([len(part[0]) for part in gathered])[:-1]
+    products = np.split(chosen_products(everyones, Z, local), ends)
+    return np.sum([part[0] for part in ranks.exchange([[part] for part in products])], axis=0)
+
+
+@njit(cache=True, nogil=True)
+def _best(labels, total, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the labels of the largest totals, best first, ties by the lower label."""
+    m, k = labels.shape[1], indices.shape[1]
+    kept, values, keys = np.empty(m, np.int32), np.empty(m, np.float32), np.empty(m, np.int64)
+    for i in range(first, last):
+        kept[:] = labels[i]
+        values[:] = total[i]
+        sort_best(kept, values, m, keys)
+        indices[i] = kept[:k]
+        scores[i] = values[:k]
