@@ -59,14 +59,17 @@ def count_entries(x_offsets, offsets, documents):  # type: ignore[no-untyped-def
 
 @njit(cache=True, fastmath=True, nogil=True)
 def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at, end,
-    first_label, F, C, absent, max_passes, tolerance, prune, max_weights, counts, columns, values,
+    x_offsets, x_columns, x_values, squares, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at,
+    end, first_label, F, C, absent, max_passes, tolerance, prune, max_weights, counts, columns, values,
 ):  # fmt: skip
-    """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`."""
+    """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`.
+
+    `squares` float32 (N,) are the documents' squared lengths, the bias's 1 included.
+    """
     w = np.zeros(F + 1, np.float32)
     touched = np.empty(F + 1, np.int32)
     seen = np.zeros(F + 1, np.bool_)
-    histogram, squares = np.empty(_BUCKETS, np.int64), np.empty(_BUCKETS, np.float32)
+    histogram, square_sums = np.empty(_BUCKETS, np.int64), np.empty(_BUCKETS, np.float32)
     for label in range(at, end):
         num_touched = 0
         for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
@@ -77,10 +80,10 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
         own = slice(offsets[first + label], offsets[first + label + 1])
         w[F] = absent if own.stop > own.start else np.float32(0)
         num_touched = _descend(
-            x_offsets, x_columns, x_values, documents[own], signs[own], w, touched, seen, num_touched,
+            x_offsets, x_columns, x_values, squares, documents[own], signs[own], w, touched, seen, num_touched,
             C, max_passes, tolerance, np.int64(first_label + first + label),
         )  # fmt: skip
-        count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights, histogram, squares)
+        count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights, histogram, square_sums)
         for t in range(num_touched):
             column = touched[t]
             if abs(w[column]) > least:
@@ -143,31 +146,16 @@ def _least_kept(w, touched, num_touched, prune, max_weights, counts, squares):  
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, squares):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Note the columns of the documents in `touched` and their squared lengths, the bias's 1 included, in `squares`."""
-    for j in range(len(documents)):
-        square = np.float32(1)
-        for p in range(x_offsets[documents[j]], x_offsets[documents[j] + 1]):
-            square += x_values[p] * x_values[p]
-            if not seen[x_columns[p]]:
-                seen[x_columns[p]] = True
-                touched[num_touched] = x_columns[p]
-                num_touched += 1
-        squares[j] = square
-    return num_touched
-
-
-@njit(cache=True, fastmath=True, nogil=True)
 def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, documents, signs, w, touched, seen, num_touched, C, max_passes, tolerance, seed,
+    x_offsets, x_columns, x_values, squares, documents, signs, w, touched, seen, num_touched,
+    C, max_passes, tolerance, seed,
 ):  # fmt: skip
-    """Minimise one label's problem in place of w (F + 1,), whose last entry is the bias; return the touched columns."""
+    """Minimise one label's problem in place of w (F + 1,), whose last entry is the bias; return how many columns of w
+    are touched: those of documents that moved it, most never do.
+    """
     num = len(documents)
     alpha = np.zeros(num, np.float32)
     diagonal = np.float32(0.5) / C
-    curvature = np.empty(num, np.float32)
-    num_touched = _open(x_offsets, x_columns, x_values, documents, touched, seen, num_touched, curvature)
-    curvature += diagonal
     bias = len(w) - 1
     order = np.arange(num)
     np.random.seed(seed)  # noqa: NPY002  numba has no Generator in parallel code; this one is the thread's own
@@ -182,9 +170,11 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
         while at < active:
             j = order[at]
             document, sign = documents[j], np.float32(signs[j])
+            of_row = slice(x_offsets[document], x_offsets[document + 1])
+            row_columns, row_values = x_columns[of_row], x_values[of_row]
             score = w[bias]
-            for p in range(x_offsets[document], x_offsets[document + 1]):
-                score += w[x_columns[p]] * x_values[p]
+            for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
+                score += w[row_columns[q]] * row_values[q]
             gradient = sign * score - 1 + alpha[j] * diagonal
             if alpha[j] == 0 and gradient > 0:
                 if gradient > bar:
@@ -194,12 +184,18 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
                     at += 1
                 continue
             largest = max(largest, abs(gradient))
-            moved = max(alpha[j] - gradient / curvature[j], np.float32(0))
-            delta = (moved - alpha[j]) * sign
-            alpha[j] = moved
+            before = alpha[j]
+            alpha[j] = max(before - gradient / (squares[document] + diagonal), np.float32(0))
+            delta = (alpha[j] - before) * sign
             if delta != 0:
-                for p in range(x_offsets[document], x_offsets[document + 1]):
-                    w[x_columns[p]] += delta * x_values[p]
+                if before == 0:
+                    for column in row_columns:
+                        if not seen[column]:
+                            seen[column] = True
+                            touched[num_touched] = column
+                            num_touched += 1
+                for q in range(len(row_columns)):
+                    w[row_columns[q]] += delta * row_values[q]
                 w[bias] += delta
             at += 1
         bar = largest

@@ -81,11 +81,12 @@ def train_linear(
     problems = label_problems(Y, shortlist)
     start = (words * np.float32(config.start)).tocsr()
     room = _room(X, problems, start)
+    squares = np.asarray(X.multiply(X).sum(axis=1), np.float32).ravel() + 1
     blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
     first = 0
     while first < L:
         last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
-        blocks.append(_solve_block(X, problems, start, room, first, last, first_label, config))
+        blocks.append(_solve_block(X, squares, problems, start, room, first, last, first_label, config))
         first = last
         progress("linear", first, L)
     counts = np.concatenate([block[0] for block in blocks])
@@ -108,8 +109,8 @@ def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDA
 
 
 def _solve_block(
-    X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix, room: npt.NDArray[np.int64], first: int, last: int,
-    first_label: int, config: LinearConfig,
+    X: sp.csr_matrix, squares: Floats, problems: Problems, start: sp.csr_matrix, room: npt.NDArray[np.int64],
+    first: int, last: int, first_label: int, config: LinearConfig,
 ) -> tuple[npt.NDArray[np.int64], Ints, Floats]:  # fmt: skip
     """Solve the labels first, …, last - 1; return entries a label, their columns and values one after the other."""
     begin = room[first : last + 1] - room[first]
@@ -118,7 +119,7 @@ def _solve_block(
 
     def kernel(at: int, end: int) -> None:
         solve(
-            X.indptr, X.indices, X.data, start.indptr, start.indices, start.data,
+            X.indptr, X.indices, X.data, squares, start.indptr, start.indices, start.data,
             problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
             np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
             np.float32(config.prune), config.max_weights,
