@@ -31,9 +31,8 @@ from xmlcli.targets import Targets, draw_targets
 
 Ints = npt.NDArray[np.int32]
 
-_MORE = 8  # columns: the bias, and zeros, for products are fast where rows are aligned
-_ROWS = 1024  # of the table, that one thread gathers
-_SLICE = 256  # documents, whose loss one thread computes; the same whatever the number of threads, as are the sums
+_TILE = 32  # numbers, of which a processor multiplies whole tiles
+_SLICE = 33 * _TILE  # labels, whose loss one thread computes: what they need fits its cache; no power of two
 
 
 @dataclass(frozen=True)
@@ -122,86 +121,67 @@ def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray
 
 @dataclass(frozen=True)
 class Gradients:
-    """The loss's gradients by document vectors, classifiers and biases; those by the latter two are not added up yet.
+    """The loss's gradients by document vectors, classifiers and biases.
 
     Attributes:
         documents: float32 (B, D).
-        parts: of each slice of documents the gradient by (weight, bias, zeros), (U', D + 8) of the type multiplied in.
+        labels: by each label's (weight, bias, zeros), (U', D') of the type multiplied in; the first U count.
     """
 
     documents: torch.Tensor
-    parts: list[torch.Tensor]
+    labels: torch.Tensor
 
     def by_weight(self, first: int, last: int) -> torch.Tensor:
         """Return the gradient by the classifiers of the batch's labels `first` to `last`, float32 (last - first, D)."""
-        return self._sum(slice(first, last), slice(self.documents.shape[1]))
+        return self.labels[first:last, : self.documents.shape[1]].float().contiguous()
 
     def by_bias(self, first: int, last: int) -> torch.Tensor:
         """Return the gradient by their biases, float32 (last - first, 1)."""
         D = self.documents.shape[1]
-        return self._sum(slice(first, last), slice(D, D + 1))
-
-    def _sum(self, rows: slice, columns: slice) -> torch.Tensor:
-        total = self.parts[0][rows, columns].to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        for part in self.parts[1:]:
-            total.add_(part[rows, columns])
-        return total
-
-
-def logistic_gradients(
-    documents: torch.Tensor, weight: torch.Tensor, targets: Targets, rows: slice
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the gradients of the masked logistic loss of some documents of a batch, by documents and by weight.
-
-    documents: (B', K), those in `rows`; weight: (U', K), the batch's labels first; both of the type to multiply in.
-    """
-    mine = slice(*np.searchsorted(targets.rows, (rows.start, rows.stop)))
-    at, columns = (torch.from_numpy(places[mine]).to(weight.device) for places in (targets.rows, targets.columns))
-    grad = (documents @ weight.T).sigmoid_()  # (B', U')
-    grad[at - rows.start, columns] -= 1
-    if targets.mask is not None:
-        grad[:, : targets.mask.shape[1]] *= torch.from_numpy(targets.mask[rows]).to(weight.device)
-    return grad @ weight, grad.T @ documents
+        return self.labels[first:last, D : D + 1].float().contiguous()
 
 
 def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, pool: Executor) -> Gradients:
-    """Return the gradients of a batch's loss, by slices of its documents in the pool's threads.
+    """Return the gradients of a batch's masked logistic loss, computed for a slice of its labels by each thread.
 
-    documents: float32 (B, D); `targets` has its rows in ascending order. A bias is the weight of one more entry of a
-    document, which is 1. Rows of zeros fill up the labels, so that few numbers of them occur: a matrix product is
-    prepared for each shape anew, which takes as long as the product.
+    documents: float32 (B, D). A bias is the weight of one more entry of a document, which is 1. The last slice is
+    filled up with labels of zeros: a product is prepared for each shape anew, which takes as long as the product.
     """
     device, (B, D), U = documents.device, documents.shape, len(targets.labels)
-    dtype = matrix_dtype(device.type)
-    each = pool.map if device.type == "cpu" else map
-    labels = torch.from_numpy(targets.labels).to(device)
-    weight = torch.zeros(rounded(U), D + _MORE, dtype=dtype, device=device)
-
-    def fill(rows: slice) -> None:
-        weight[rows, :D] = model.classifiers.weight.index_select(0, labels[rows])
-        weight[rows, D] = model.classifiers.bias[labels[rows], 0]
-
-    list(each(fill, slices(U, _ROWS if device.type == "cpu" else U)))
-    h = torch.zeros(B, D + _MORE, dtype=dtype, device=device)
+    size, width = whole_tiles(U), whole_tiles(D + 1)
+    if device.type == "cpu":
+        size = min(size, _SLICE)
+    h = torch.zeros(B, width, dtype=matrix_dtype(device.type), device=device)
     h[:, :D] = documents
     h[:, D] = 1
-    of_documents = slices(B, _SLICE if device.type == "cpu" else B)
-    parts = list(each(lambda rows: logistic_gradients(h[rows], weight, targets, rows), of_documents))
-    return Gradients(torch.cat([part[:, :D] for part, _ in parts]).float(), [part for _, part in parts])
+    by_labels = torch.empty(-(-U // size) * size, width, dtype=h.dtype, device=device)
+
+    def of_slice(start: int) -> torch.Tensor:
+        """Fill in a slice of `by_labels`; return what it adds to the gradient by documents, (B, D')."""
+        own = slice(start, min(start + size, U))
+        labels = torch.from_numpy(targets.labels[own]).to(device)
+        weight = torch.zeros(size, width, dtype=h.dtype, device=device)
+        weight[: len(labels), :D] = model.classifiers.weight.index_select(0, labels)
+        weight[: len(labels), D] = model.classifiers.bias[labels, 0]
+        grad = (h @ weight.T).sigmoid_()  # (B, size)
+        there = (targets.columns >= own.start) & (targets.columns < own.stop)
+        at, columns = (torch.from_numpy(places[there]).to(device) for places in (targets.rows, targets.columns))
+        grad[at, columns - start] -= 1
+        if targets.mask is not None:
+            grad[:, : len(labels)] *= torch.from_numpy(targets.mask[:, own]).to(device)
+        torch.mm(grad.T, h, out=by_labels[start : start + size])
+        return grad @ weight
+
+    starts = range(0, U, size)
+    total = torch.zeros(B, width, device=device)
+    for part in (pool.map if len(starts) > 1 else map)(of_slice, starts):
+        total += part
+    return Gradients(total[:, :D].contiguous(), by_labels)
 
 
-def slices(number: int, size: int) -> list[slice]:
-    """Return slices of `size` that cover `number` rows; the last may be smaller."""
-    return [slice(at, min(at + size, number)) for at in range(0, number, max(size, 1))]
-
-
-def rounded(num_labels: int) -> int:
-    """Return a number of rows up to an eighth (and 16) larger, of which there are eight between powers of two.
-
-    The 16 keep large ones off the powers of two, which caches dislike.
-    """
-    step = max(16, (1 << num_labels.bit_length()) >> 4)
-    return -(-num_labels // step) * step + 16
+def whole_tiles(number: int) -> int:
+    """Return the next multiple of a tile; the first one for 0."""
+    return max(-(-number // _TILE), 1) * _TILE
 
 
 def train_step(
