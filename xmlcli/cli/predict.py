@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmlcli import files
 from xmlcli.calls import RunId
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import UsageError
@@ -144,6 +143,8 @@ def _format(output: str, form: str | None) -> str:
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
     """Yield the descriptor to write to; a file takes its place when the block ends well, a matrix is written later."""
+    from xmlcli import files
+
     path = Path(output)
     if output == _STREAM or form == _MATRIX:
         yield sys.stdout.fileno()
@@ -187,6 +188,8 @@ def _whole_lines() -> Iterator[Any]:
 
 
 def _write_matrix(answers: Answers, output: str) -> None:
+    from xmlcli import files
+
     matrix = answers.end()
     if matrix is not None:
         with files.atomic_file(Path(output)) as path:
