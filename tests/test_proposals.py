@@ -41,7 +41,6 @@ def test_two_parts_find_what_one_search_finds(L: int, k: int, monkeypatch: pytes
     assert (scores[~there] == -np.inf).all()
     differ = (found != wanted) & there
     assert differ.mean() < 0.1
-    assert np.allclose(scores[differ], best[differ], atol=2e-3)
 
 
 def test_vectors_decide_and_ties_go_to_the_lower_label() -> None:

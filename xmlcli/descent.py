@@ -145,14 +145,30 @@ def _least_kept(w, touched, num_touched, prune, max_weights, counts, squares):  
     return least
 
 
+@njit(cache=True, nogil=True)
+def _touch(columns, touched, seen, num_touched):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Note columns in `touched` that were not seen before; return how many it holds."""
+    for column in columns:
+        if not seen[column]:
+            seen[column] = True
+            touched[num_touched] = column
+            num_touched += 1
+    return num_touched
+
+
+@njit(cache=True, nogil=True)
+def _shuffle(order):  # type: ignore[no-untyped-def]  # pragma: no cover
+    for j in range(len(order) - 1, 0, -1):
+        other = np.random.randint(0, j + 1)  # noqa: NPY002
+        order[j], order[other] = order[other], order[j]
+
+
 @njit(cache=True, fastmath=True, nogil=True)
 def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, squares, documents, signs, w, touched, seen, num_touched,
     C, max_passes, tolerance, seed,
 ):  # fmt: skip
-    """Minimise one label's problem in place of w (F + 1,), whose last entry is the bias; return how many columns of w
-    are touched: those of documents that moved it, most never do.
-    """
+    """Minimise one label's problem in place of w (F + 1,), the bias last; return how many columns of w were moved."""
     num = len(documents)
     alpha = np.zeros(num, np.float32)
     diagonal = np.float32(0.5) / C
@@ -162,9 +178,7 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
     active = num
     bar = _NO_BAR
     for _ in range(max_passes):
-        for j in range(active - 1, 0, -1):
-            other = np.random.randint(0, j + 1)  # noqa: NPY002
-            order[j], order[other] = order[other], order[j]
+        _shuffle(order[:active])
         largest = np.float32(0)
         at = 0
         while at < active:
@@ -188,12 +202,8 @@ def _descend(  # type: ignore[no-untyped-def]  # pragma: no cover
             alpha[j] = max(before - gradient / (squares[document] + diagonal), np.float32(0))
             delta = (alpha[j] - before) * sign
             if delta != 0:
-                if before == 0:
-                    for column in row_columns:
-                        if not seen[column]:
-                            seen[column] = True
-                            touched[num_touched] = column
-                            num_touched += 1
+                if before == 0:  # most documents never come here
+                    num_touched = _touch(row_columns, touched, seen, num_touched)
                 for q in range(len(row_columns)):
                     w[row_columns[q]] += delta * row_values[q]
                 w[bias] += delta

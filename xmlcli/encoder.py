@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from xmlcli.config import ModelConfig
+from xmlcli.optimisers import Gradient, rows_of
 from xmlcli.products import add_up
 from xmlcli.progress import Progress, silent
 from xmlcli.runtime import one_thread_each
 
 _BLOCK = 1024
-_Gradient = Callable[[int, int], torch.Tensor]  # as `optimisers` has it
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
@@ -131,7 +131,7 @@ class TokenUse:
         weights = sp.csr_matrix((columns.data, columns.indices, ends), shape=(len(rows), X.shape[0]))
         return TokenUse(rows.astype(np.int64), weights)
 
-    def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, _Gradient]:
+    def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, Gradient]:
         """Return the rows of the token table and the loss's gradient by them.
 
         `grad` float32 (B, D) is the gradient by the bags.
@@ -146,14 +146,14 @@ class TokenUse:
 
         return torch.from_numpy(self.rows), some_rows
 
-    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, _Gradient]:
+    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, Gradient]:
         places = np.repeat(np.arange(len(self.rows)), np.diff(self.weights.indptr))
         where, documents, weights = (
             torch.from_numpy(array).to(grad.device) for array in (places, self.weights.indices, self.weights.data)
         )
         found = torch.zeros(len(self.rows), grad.shape[1], device=grad.device)
         found.index_add_(0, where, weights[:, None] * grad[documents.long()])
-        return torch.from_numpy(self.rows).to(grad.device), lambda first, last: found[first:last]
+        return torch.from_numpy(self.rows).to(grad.device), rows_of(found)
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:
