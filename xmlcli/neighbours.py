@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from xmlcli.config import ShortlistConfig
 from xmlcli.merged_index import MergedIndex
 from xmlcli.metrics import hit_matrix
+from xmlcli.proposals import Deciding
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.searching import Index
 from xmlcli.word_index import WordIndex
@@ -51,15 +52,15 @@ def make_index(
     Of several ranks each gives the labels it owns.
     """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
-    own = _own_index(labels, searchable, config, device, ranks)
-    return merged(own, labels.Z, searchable, config.vectors if config.backend == "words" else 0.0, ranks)
+    index = merged(_own_index(labels, searchable, config, device, ranks), len(labels.Z), ranks)
+    if ranks.size == 1 or config.backend != "words" or not config.vectors:
+        return index
+    return Deciding(index, labels.Z, config.vectors, int(ranks.total(len(labels.Z))), ranks)
 
 
-def merged(own: Index, Z: Floats, searchable: npt.NDArray[np.bool_], share: float, ranks: Ranks) -> Index:
-    """Return an index of the labels of all ranks; `own` and the arrays are of this rank's labels."""
-    if ranks.size == 1:
-        return own
-    return MergedIndex(own, ranks, int(ranks.total(len(Z))), int(ranks.total(searchable.sum())), Z, share)
+def merged(own: Index, num_labels: int, ranks: Ranks) -> Index:
+    """Return an index of the labels of all ranks; `own` has this rank's, so many."""
+    return own if ranks.size == 1 else MergedIndex(own, ranks, int(ranks.total(num_labels)))
 
 
 def _own_index(
@@ -92,7 +93,7 @@ def choose_prior(
     for prior in priors if len(priors) > 1 and ranks.total(Y.nnz) else ():
         bonus = (prior * np.log1p(frequencies)).astype(np.float32)
         own = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0, ranks=ranks)
-        index = merged(own, nothing, searchable, 0.0, ranks)
+        index = merged(own, len(nothing), ranks)
         found, _ = index.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
         best = max(best, (recall(found, Y, ranks), prior), key=lambda pair: pair[0])
     return best[1]

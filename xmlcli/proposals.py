@@ -34,19 +34,23 @@ class Proposals:
 
     Attributes:
         labels: int32 (N, m), best first, padded with L.
-        scores: float16 (N, m), `cos_words + bonus`, padded with -inf.
+        scores: float32, or float16 to be kept, (N, m), `cos_words + bonus`, padded with -inf.
     """
 
     labels: Ints
-    scores: npt.NDArray[np.float16]
+    scores: npt.NDArray[np.floating[Any]]
 
 
 def propose(
-    index: Index, X: sp.csr_matrix, k: int, num_labels: int, ranks: Ranks, *, progress: Progress = silent
-) -> Proposals:
-    """Let an index of words alone propose labels for shortlists of k; X: float32 CSR (N, F), this rank's documents."""
+    index: Index, X: sp.csr_matrix, k: int, num_labels: int, ranks: Ranks, *,
+    dtype: npt.DTypeLike = np.float16, progress: Progress = silent,
+) -> Proposals:  # fmt: skip
+    """Let an index of words alone propose labels for shortlists of k.
+
+    X: float32 CSR (N, F), this rank's documents; dtype: of the scores.
+    """
     N, m = X.shape[0], min(PROPOSED * k, num_labels)
-    found = Proposals(np.empty((N, m), np.int32), np.empty((N, m), np.float16))
+    found = Proposals(np.empty((N, m), np.int32), np.empty((N, m), dtype))
     for start in range(0, ranks.most(N), _PROPOSING):
         block = slice(min(start, N), min(start + _PROPOSING, N))
         nothing = np.zeros((block.stop - block.start, 1), np.float32)
@@ -65,22 +69,52 @@ def decide(
 
     documents: float32 (N, D), unit or zero rows, this rank's; Z: float32 (L', D) unit rows, of this rank's labels.
     """
-    N = len(documents)
-    indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
+    N, found = len(documents), min(k, proposals.labels.shape[1])
+    indices, scores = np.empty((N, found), np.int32), np.empty((N, found), np.float32)
     for start in range(0, ranks.most(N), _DECIDING):
         block = slice(min(start, N), min(start + _DECIDING, N))
         labels = proposals.labels[block]
         total = proposals.scores[block].astype(np.float32)
         total += np.float32(share) * _cosines(documents[block], Z, labels, num_labels, ranks)
         _keep_best(labels, total, indices[block], scores[block])
-    return indices, scores
+    if found == k:
+        return indices, scores
+    missing = ((0, 0), (0, k - found))
+    return np.pad(indices, missing, constant_values=num_labels), np.pad(scores, missing, constant_values=-np.inf)
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """An `Index` of the labels of several ranks, in which words propose and vectors decide for each search anew.
+
+    Attributes:
+        by_words: the index of words alone, of all labels.
+        Z: float32 (L', D) unit rows, of this rank's labels; share: what the cosine with them counts for.
+        num_labels: L, all labels.
+        ranks: who owns what.
+    """
+
+    by_words: Index
+    Z: Floats
+    share: float
+    num_labels: int
+    ranks: Ranks
+
+    def search(
+        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
+    ) -> tuple[Ints, Floats]:
+        """See `searching.Index.search`; all ranks call it, each with its documents."""
+        assert X is not None, "an index of words searches by words"
+        L, ranks = self.num_labels, self.ranks
+        proposals = propose(self.by_words, X, k, L, ranks, dtype=np.float32, progress=progress)
+        return decide(proposals, documents, self.Z, self.share, k, L, ranks)
 
 
 def _keep_best(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> None:
     over_rows(len(labels), lambda first, last: _best(labels, total, first, last, indices, scores), cost=1e4)
 
 
-def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks: Ranks) -> Any:
+def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks: Ranks) -> Floats:
     """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.
 
     The rank that owns a label computes it.
@@ -93,7 +127,8 @@ def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks:
     local = np.where((theirs >= own.start) & (theirs < own.stop), theirs - own.start, len(Z)).astype(np.int32)
     ends = np.cumsum([len(part[0]) for part in gathered])[:-1]
     products = np.split(chosen_products(everyones, Z, local), ends)
-    return np.sum([part[0] for part in ranks.exchange([[part] for part in products])], axis=0)
+    cosines: Floats = np.sum([part[0] for part in ranks.exchange([[part] for part in products])], axis=0)
+    return cosines
 
 
 @njit(cache=True, nogil=True)
