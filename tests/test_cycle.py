@@ -78,9 +78,12 @@ def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Pa
         Z = found[f"embed-labels-{cycle}"].array("Z.npy")
         lengths = np.linalg.norm(Z, axis=1)
         assert np.allclose(lengths[:LABELS], 1, atol=1e-5)
-        prior = found[f"embed-labels-{cycle}"].json("report.json")["prior"]
-        assert prior in session.config.proxy.priors
-        bonus = prior * np.log1p(found["prepare"].csr("Y_train.npz").getnnz(axis=0))
+        chosen = found[f"embed-labels-{cycle}"].json("report.json")["bonus"]
+        assert chosen["prior"] in session.config.proxy.priors
+        assert chosen["base_rate"] in session.config.proxy.base_rates
+        Y = found["prepare"].csr("Y_train.npz")
+        frequencies = Y.getnnz(axis=0)
+        bonus = chosen["prior"] * np.log1p(frequencies) + chosen["base_rate"] * frequencies / Y.shape[0]
         assert np.allclose(found[f"embed-labels-{cycle}"].array("bonus.npy"), bonus)
         assert found[f"train-clf-{cycle}"].has("linear.npz") == (profile == "default" and cycle == 2)
     before, after = (found[f"train-clf-{c}"].tensors("model.safetensors") for c in (1, 2))

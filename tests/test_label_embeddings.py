@@ -15,7 +15,7 @@ from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_pro
 
 OURS = ProxyConfig(
     epochs=3, learning_rate=0.01, decay=True, batch_size=16, max_pairs=10**9, start="identity", hidden=1,
-    unit_vectors=True, leave_one_out=True, label_text=True, priors=(0.0,),
+    unit_vectors=True, leave_one_out=True, label_text=True, priors=(0.0,), base_rates=(0.0,),
 )  # fmt: skip
 AUTHORS = replace(OURS, decay=False, start="random", hidden=12, unit_vectors=False, leave_one_out=False)
 

@@ -12,9 +12,11 @@ from fakes import make_config
 from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import neighbours
-from xmlcli.neighbours import LabelVectors, choose_prior, make_index, recall
+from xmlcli.label_embeddings import label_bonus
+from xmlcli.neighbours import LabelVectors, choose_bonus, make_index, recall
 
 Floats = npt.NDArray[np.float32]
+PRIORS = (0.0, 1e-9, 0.02, 0.05, 0.1, 0.3, 3.0)
 CONFIG = make_config().shortlist
 BACKENDS = ("words", "exact", "nmslib")
 L, F, D = 30, 25, 8
@@ -68,40 +70,40 @@ def test_nothing_searchable_or_nothing_asked_gives_padding(backend: str) -> None
 
 
 def recalled(
-    words: sp.csr_matrix, frequencies: Floats, prior: float, X: sp.csr_matrix, Y: sp.csr_matrix, k: int
+    words: sp.csr_matrix, frequencies: Floats, bonus: Floats, X: sp.csr_matrix, Y: sp.csr_matrix, k: int
 ) -> int:
-    """Count by loops the pairs that shortlists with this prior hold; labels without documents stay out."""
-    scores = (X @ words.T).toarray() + prior * np.log(1 + frequencies)
+    """Count by loops the pairs that shortlists with this bonus hold; labels without documents stay out."""
+    scores = (X @ words.T).toarray() + bonus
     scores[:, frequencies == 0] = -np.inf
     truth = Y.toarray()
     return int(sum(truth[i, np.argsort(-row, kind="stable")[:k]].sum() for i, row in enumerate(scores)))
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_prior_chosen_is_the_first_of_the_best_recall(seed: int) -> None:
+def test_the_bonus_chosen_is_the_first_of_the_best_recall(seed: int) -> None:
     rng = np.random.default_rng(seed)
     words, X = sparse_rows(L, F, 5, rng), sparse_rows(50, F, 5, rng)
     Y = labels(50, L, rng.integers(0, 4, 50), rng)
     frequencies = np.round(rng.exponential(20, L)).astype(np.float32)
     frequencies[:3] = 0
-    priors = [0.0, 1e-9, 0.02, 0.05, 0.1, 0.3, 3.0]
-    values = [recalled(words, frequencies, prior, X, Y, 6) for prior in priors]
+    searchable = frequencies > 0
+    bonuses = [label_bonus(frequencies, 50, prior=prior, base_rate=rate) for prior in PRIORS for rate in (0.0, 0.2)]
+    values = [recalled(words, frequencies, bonus, X, Y, 6) for bonus in bonuses]
     assert len(set(values)) > 2
-    assert choose_prior(words, frequencies, priors, X, Y, 6) == priors[int(np.argmax(values))]
-    backwards = priors[::-1]
-    assert choose_prior(words, frequencies, backwards, X, Y, 6) == backwards[int(np.argmax(values[::-1]))]
-    for alike in ([0.02, 0.02 + 1e-8], [0.02 + 1e-8, 0.02]):
-        assert choose_prior(words, frequencies, alike, X, Y, 6) == alike[0]
+    assert choose_bonus(words, bonuses, searchable, X, Y, 6) == int(np.argmax(values))
+    assert choose_bonus(words, bonuses[::-1], searchable, X, Y, 6) == int(np.argmax(values[::-1]))
+    alike = [label_bonus(frequencies, 50, prior=prior, base_rate=0.0) for prior in (0.02, 0.02 + 1e-8)]
+    assert choose_bonus(words, alike, searchable, X, Y, 6) == choose_bonus(words, alike[::-1], searchable, X, Y, 6) == 0
 
 
-def test_the_prior_is_the_first_where_there_is_no_choice_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bonus_is_the_first_where_there_is_no_choice_to_make(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "WordIndex", None)  # nothing is searched
     rng = np.random.default_rng(0)
     words, X, Y = sparse_rows(L, F, 5, rng), sparse_rows(4, F, 5, rng), labels(4, L, np.ones(4, int), rng)
-    frequencies = np.ones(L, np.float32)
-    assert choose_prior(words, frequencies, [0.3], X, Y, 5) == 0.3
-    assert choose_prior(words, frequencies, [0.2, 0.1], X, sp.csr_matrix((4, L), dtype=np.float32), 5) == 0.2
-    assert choose_prior(words, frequencies, [0.2, 0.1], X[:0], Y[:0], 5) == 0.2
+    bonuses, searchable = [np.full(L, 0.2, np.float32), np.arange(L, dtype=np.float32)], np.ones(L, np.bool_)
+    assert choose_bonus(words, bonuses[:1], searchable, X, Y, 5) == 0
+    assert choose_bonus(words, bonuses, searchable, X, sp.csr_matrix((4, L), dtype=np.float32), 5) == 0
+    assert choose_bonus(words, bonuses, searchable, X[:0], Y[:0], 5) == 0
 
 
 def test_recall_counts_pairs_and_not_padding() -> None:

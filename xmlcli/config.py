@@ -91,8 +91,10 @@ class ProxyConfig:
     label_text: bool
     """Count a label's own text as one more document of it; a label without documents then has an embedding."""
     priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
-    """Bonus of a label with n documents: prior * ln(1 + n), added to its cosine. Of several the one whose shortlists
-    have the largest recall on validation is taken, the first where there are no validation documents."""
+    """Bonus of a label with n of N documents: prior * ln(1 + n) + base_rate * n / N, added to its cosine. Of all pairs
+    the one whose shortlists have the largest recall on validation is taken, the first without validation documents."""
+    base_rates: tuple[Annotated[float, Range(0.0, 10.0)], ...]
+    """See `priors`."""
 
 
 @dataclass(frozen=True)

@@ -149,3 +149,12 @@ def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
     """Return the (own) label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
     means = centroids.means()
     return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()
+
+
+def label_bonus(frequencies: Floats, num_documents: int, *, prior: float, base_rate: float) -> Floats:
+    """Return what frequency adds to a label's cosine, float32 (L,): prior · ln(1 + n) + base_rate · n / N.
+
+    frequencies: n, float32 (L,), training documents of each label; num_documents: N. The second term tells only where a
+    label is on a good part of all documents, and then puts it on nearly every shortlist.
+    """
+    return (prior * np.log1p(frequencies) + base_rate * frequencies / num_documents).astype(np.float32)

@@ -79,23 +79,25 @@ def _own_index(
     return HnswIndex(labels.Z, bonus=labels.bonus, searchable=searchable, **graph)
 
 
-def choose_prior(
-    words: sp.csr_matrix, frequencies: Floats, priors: Sequence[float], X: sp.csr_matrix, Y: sp.csr_matrix, k: int,
-    ranks: Ranks = ALONE,
-) -> float:  # fmt: skip
-    """Return the prior whose bonus, prior * ln(1 + n), gives the shortlists of most recall; the first of equal ones.
+def choose_bonus(
+    words: sp.csr_matrix, bonuses: Sequence[Floats], searchable: npt.NDArray[np.bool_], X: sp.csr_matrix,
+    Y: sp.csr_matrix, k: int, ranks: Ranks = ALONE,
+) -> int:  # fmt: skip
+    """Return which of several bonuses gives the shortlists of most recall; the first of equal ones.
 
-    words: float32 CSR (L, F); X float32 CSR (N, F) and Y CSR (N, L) are documents that helped to make no centroid. Of
-    several ranks each gives its labels and its documents, Y with the columns of all.
+    words: float32 CSR (L, F); bonuses: float32 (L,) each; searchable: bool (L,); X float32 CSR (N, F) and Y CSR (N, L)
+    are documents that helped to make no centroid. Of several ranks each gives its labels and its documents, Y with the
+    columns of all.
     """
+    best = (-1.0, 0)
+    if len(bonuses) == 1 or not ranks.total(Y.nnz):
+        return best[1]
     nothing = np.zeros((words.shape[0], 1), np.float32)
-    searchable, best = frequencies > 0, (-1.0, priors[0])
-    for prior in priors if len(priors) > 1 and ranks.total(Y.nnz) else ():
-        bonus = (prior * np.log1p(frequencies)).astype(np.float32)
-        own = WordIndex(words, nothing, bonus=bonus, searchable=searchable, share=0.0, ranks=ranks)
-        index = merged(own, len(nothing), ranks)
-        found, _ = index.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
-        best = max(best, (recall(found, Y, ranks), prior), key=lambda pair: pair[0])
+    index = WordIndex(words, nothing, bonus=bonuses[0], searchable=searchable, share=0.0, ranks=ranks)
+    for number, bonus in enumerate(bonuses):
+        everyones = merged(index.with_bonus(bonus), len(nothing), ranks)
+        found, _ = everyones.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
+        best = max(best, (recall(found, Y, ranks), number), key=lambda pair: pair[0])
     return best[1]
 
 

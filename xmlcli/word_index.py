@@ -6,6 +6,8 @@ exactly by the first two terms and proposes twice as many as are wanted; the thi
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -87,6 +89,12 @@ class WordIndex:
         self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share = np.float32(share)
+
+    def with_bonus(self, bonus: Floats) -> WordIndex:
+        """Return the same index with another bonus, float32 (L,)."""
+        found = copy(self)
+        found._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
+        return found
 
     def search(
         self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,24 +11,24 @@ import torch.nn.functional as F
 
 from xmlcli.artifacts import Artifact
 from xmlcli.encoder import encode
-from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
-from xmlcli.neighbours import choose_prior
+from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
+from xmlcli.neighbours import choose_bonus
 from xmlcli.stages.inputs import encoder_of, label_text_vectors
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import all_rows, carriers, label_text, own_documents
 from xmlcli.word_index import label_frequencies
 
-VERSION = 3
+VERSION = 4
 SECTIONS = ("seed", "model", "proxy")
 
 Floats = npt.NDArray[np.float32]
 
-_SHORTLIST = 100  # length at which the recall of a prior is measured
+_SHORTLIST = 100  # length at which the recall of a bonus is measured
 _VALIDATED = 1000  # documents on which it is, at most
 
 
 def run(job: Job) -> None:
-    """Train the proxy map and write the artifact `labels`; the map and the prior carry over from the cycle before."""
+    """Train the proxy map and write the artifact `labels`; the map and the bonus carry over from the cycle before."""
     config, prepared, cycle, ranks = job.config.proxy, job.read("prepared"), job.call.cycle, job.ranks
     encoder = encoder_of(job)
     X, Y = own_documents(prepared, "train", ranks)
@@ -46,17 +48,20 @@ def run(job: Job) -> None:
     pairs = all_rows(prepared, "Y_train.npz", Y, ranks)
     loss = train_proxy(g, documents, centroids, pairs, config, generator=generator, ranks=ranks, progress=job.progress)
     frequencies = label_frequencies(of_labels.Y)
-    prior = _choose_prior(job, prepared, frequencies) if carried is None else carried.json("report.json")["prior"]
+    chosen = _choose_bonus(job, prepared, frequencies) if carried is None else carried.json("report.json")["bonus"]
     job.note_label_rows(len(frequencies))
     with job.write() as out:
         out.rows("Z.npy", embed_labels(g, centroids, has_map=config.epochs > 0))
-        out.rows("bonus.npy", (prior * np.log1p(frequencies)).astype(np.float32))
+        out.rows("bonus.npy", label_bonus(frequencies, prepared.dims["N"], **chosen))
         out.tensors("proxy.safetensors", {name: tensor.cpu() for name, tensor in g.state_dict().items()})
-        out.json("report.json", {"proxy_loss": loss, "prior": prior})
+        out.json("report.json", {"proxy_loss": loss, "bonus": chosen})
 
 
-def _choose_prior(job: Job, prepared: Artifact, frequencies: Floats) -> float:
-    """Choose the prior on validation documents; it depends on words alone, so the first cycle chooses for all."""
+def _choose_bonus(job: Job, prepared: Artifact, frequencies: Floats) -> dict[str, float]:
+    """Choose `label_bonus` on validation documents; it depends on words alone, so the first cycle chooses for all."""
+    config, (N, L) = job.config.proxy, (prepared.dims["N"], prepared.dims["L"])
     X, Y = own_documents(prepared, "validation", job.ranks, _VALIDATED)
-    words = prepared.csr_rows("label_words.npz", job.ranks.share(prepared.dims["L"]))
-    return choose_prior(words, frequencies, job.config.proxy.priors, X, Y, _SHORTLIST, job.ranks)
+    words = prepared.csr_rows("label_words.npz", job.ranks.share(L))
+    choices = [{"prior": prior, "base_rate": rate} for prior, rate in product(config.priors, config.base_rates)]
+    bonuses = [label_bonus(frequencies, N, **choice) for choice in choices]
+    return choices[choose_bonus(words, bonuses, frequencies > 0, X, Y, _SHORTLIST, job.ranks)]
