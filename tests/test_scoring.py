@@ -1,4 +1,4 @@
-"""Scores against dense products, combinations against loops, and fits on planted data."""
+"""Scores against dense products, combinations against loops, rankings against sorting."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 from planted import sparse_rows, unit_rows
-from sklearn.linear_model import LogisticRegression
 
 from xmlcli import linear, scoring
 from xmlcli.linear import score_linear
 from xmlcli.scoring import (
-    BETAS,
     DEFAULT,
     Combination,
     Scores,
-    _logistic,
-    choose_beta,
-    fit_logistic,
-    novel_documents,
     rank,
     relevance,
     score_dense,
@@ -136,6 +130,16 @@ def test_the_logistic_combination_is_a_weighted_sum() -> None:
     assert Combination(**combination.to_json()) == combination
 
 
+def test_products_of_two_scores_are_scores_too() -> None:
+    scores, candidates = random_scores(4, "linear", "frequency"), candidates_with_padding()
+    plain = {"linear": 2.0, "frequency": -1.0, "intercept": 0.5}
+    found = Combination("logistic", plain | {"linear*frequency": -0.25}).combine(scores, candidates, L)
+    wanted = 0.5 + 2 * scores["linear"] - scores["frequency"] - 0.25 * scores["linear"] * scores["frequency"]
+    there = candidates < L
+    assert np.allclose(found[there], wanted[there], atol=1e-6)
+    assert not np.allclose(found[there], Combination("logistic", plain).combine(scores, candidates, L)[there], atol=0.1)
+
+
 def test_padding_is_never_ranked_before_a_label() -> None:
     candidates = candidates_with_padding()
     scores = {name: np.full((N, K), -1e30, np.float32) for name in DEFAULT.coefficients if name != "intercept"}
@@ -186,105 +190,3 @@ def test_relevance_says_which_candidates_are_true() -> None:
     Y, candidates = (rng.random((N, L)) < 0.3).astype(np.float32), candidates_with_padding()
     found = relevance(candidates, sp.csr_matrix(Y))
     assert found.tolist() == [[bool(j < L and Y[i, j]) for j in row] for i, row in enumerate(candidates)]
-
-
-def test_the_fit_finds_planted_coefficients() -> None:
-    rng = np.random.default_rng(0)
-    n, num_labels = 4000, 5
-    candidates = np.tile(np.arange(num_labels, dtype=np.int32), (n, 1))
-    candidates[::3, -1] = num_labels
-    a, b = (rng.standard_normal((n, num_labels)).astype(np.float32) * scale for scale in (1.0, 10.0))
-    a[candidates == num_labels] = 1e6  # what stands in padding must not matter
-    log_odds = 1.5 * a - 0.2 * b - 0.7
-    true = (rng.random((n, num_labels)) < 1 / (1 + np.exp(-log_odds))) & (candidates < num_labels)
-    found = fit_logistic({"a": a, "b": b}, candidates, sp.csr_matrix(true.astype(np.float32)))
-    assert found.kind == "logistic"
-    assert found.coefficients["a"] == pytest.approx(1.5, abs=0.1)
-    assert found.coefficients["b"] == pytest.approx(-0.2, abs=0.02)
-    assert found.coefficients["intercept"] == pytest.approx(-0.7, abs=0.1)
-
-
-@pytest.mark.parametrize("truth", ["none", "all", "no documents"])
-def test_without_both_kinds_of_labels_the_default_stands(truth: str) -> None:
-    rows = 0 if truth == "no documents" else N
-    candidates = np.tile(np.arange(4, dtype=np.int32), (rows, 1))
-    Y = sp.csr_matrix(np.full((rows, 4), truth == "all", np.float32))
-    assert fit_logistic({"a": np.zeros((rows, 4), np.float32)}, candidates, Y) is DEFAULT
-
-
-@pytest.mark.parametrize(("right", "wrong"), [("classifier", "neighbour"), ("neighbour", "classifier")])
-def test_beta_goes_to_the_score_that_ranks_validation_right(right: str, wrong: str) -> None:
-    rng = np.random.default_rng(0)
-    Y = (rng.random((N, L)) < 0.2).astype(np.float32)
-    candidates = np.tile(np.arange(L, dtype=np.int32), (N, 1))
-    scores = {right: 4 * Y - 2, wrong: rng.standard_normal((N, L)).astype(np.float32) - 4 * Y}
-    found = choose_beta(scores, candidates, sp.csr_matrix(Y), np.ones(L, np.float32)).coefficients["beta"]
-    assert found >= 0.75 if right == "classifier" else found <= 0.5
-
-
-def test_beta_is_the_best_of_all_tried() -> None:
-    rng = np.random.default_rng(5)
-    Y = (rng.random((N, L)) < 0.2).astype(np.float32)
-    candidates = candidates_with_padding()
-    noise = random_scores(6, "classifier", "neighbour")
-    gathered = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), candidates, axis=1)
-    scores = {name: (value + gathered).astype(np.float32) for name, value in noise.items()}
-
-    def quality(beta: float) -> float:
-        combined = Combination("authors", {"beta": beta}).combine(scores, candidates, L)
-        top, _ = rank(combined, candidates, 5, L)
-        hits = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), top, axis=1)
-        return sum(float(hits[:, :k].mean()) for k in (1, 3, 5))
-
-    found = choose_beta(scores, candidates, sp.csr_matrix(Y), np.ones(L, np.float32)).coefficients["beta"]
-    assert quality(found) == pytest.approx(max(quality(beta) for beta in BETAS))
-
-
-def test_beta_without_validation_documents_is_still_one_of_those_tried() -> None:
-    empty = {name: np.zeros((0, K), np.float32) for name in ("classifier", "neighbour")}
-    found = choose_beta(
-        empty, np.zeros((0, K), np.int32), sp.csr_matrix((0, L), dtype=np.float32), np.ones(L, np.float32)
-    )
-    assert found.coefficients["beta"] in BETAS
-
-
-def test_novel_documents_have_no_near_copy_in_training() -> None:
-    rng = np.random.default_rng(0)
-    rows = np.abs(rng.standard_normal((700, 40))) * (rng.random((700, 40)) < 0.15)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    X, X_train = sp.csr_matrix(rows[:400].astype(np.float32)), sp.csr_matrix(rows[390:].astype(np.float32))
-    wanted = (rows[:400] @ rows[390:].T).max(axis=1) < 0.5
-    assert novel_documents(X, X_train).tolist() == (wanted if wanted.sum() >= 200 else np.ones(400, bool)).tolist()
-    few = sp.csr_matrix(rows[390:400].astype(np.float32))
-    assert novel_documents(few, X_train).all()  # ten copies, and fewer than 200 that are none
-
-
-def test_novel_documents_leaves_out_copies_where_enough_are_left() -> None:
-    eye = np.eye(450, dtype=np.float32)
-    found = novel_documents(sp.csr_matrix(eye[:300]), sp.csr_matrix(eye[250:]))
-    assert found.tolist() == [True] * 250 + [False] * 50
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_logistic_regression_is_scikit_learns(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    table = np.column_stack([rng.normal(size=(500, 3)), np.ones(500)])
-    right = rng.random(500) < 1 / (1 + np.exp(-(table @ [2.0, -1.0, 0.0, -1.5])))
-    reference = LogisticRegression(C=1e4, tol=1e-10, solver="newton-cholesky").fit(table[:, :3], right)
-    assert np.allclose(_logistic(table, right), [*reference.coef_[0], *reference.intercept_], atol=1e-4)
-
-
-def test_logistic_regression_on_a_column_that_decides_alone_stays_finite() -> None:
-    column = np.array([-2.0, -1.0, 1.0, 2.0])
-    found = _logistic(np.column_stack([column, np.ones(4)]), column > 0)
-    assert np.isfinite(found).all()
-    assert found[0] > 3
-
-
-def test_a_score_that_is_the_same_everywhere_hinders_nothing() -> None:
-    candidates = np.array([[0, 1], [0, 1]], np.int32)
-    scores = {"words": np.array([[1, 0], [0, 1]], np.float32), "frequency": np.full((2, 2), 3, np.float32)}
-    found = fit_logistic(scores, candidates, sp.csr_matrix(np.eye(2, dtype=np.float32)))
-    combined = found.combine(scores, candidates, 2)
-    assert (combined[[0, 1], [0, 1]] > 1).all()
-    assert (combined[[0, 1], [1, 0]] < -1).all()

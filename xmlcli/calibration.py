@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 from xmlcli.scoring import Combination, relevance
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
 _MOST_BINS = 20
@@ -27,30 +28,34 @@ _FARTHEST = 15.0  # log-odds, beyond which all scores count alike
 
 
 def calibrated(
-    combination: Combination, scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matrix
+    combination: Combination, scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matrix, weights: Floats
 ) -> Combination:
     """Return the combination with a curve fitted to documents; as it is where they have too few labels.
 
-    scores: name → float32 (N, k); candidates: int32 (N, k), padded with L; Y: CSR (N, L).
+    scores: name → float32 (N, k); candidates: int32 (N, k), padded with L; Y: CSR (N, L); weights: float32 (N,), what
+    each document counts.
     """
     there = candidates < Y.shape[1]
     combined = combination.combine(scores, candidates, Y.shape[1])[there].astype(np.float64)
-    return replace(combination, curve=fit_curve(combined, relevance(candidates, Y)[there]))
+    counts = np.broadcast_to(weights[:, None], there.shape)[there].astype(np.float64)
+    return replace(combination, curve=fit_curve(combined, relevance(candidates, Y)[there], counts))
 
 
-def fit_curve(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+def fit_curve(scores: Doubles, right: npt.NDArray[np.bool_], counts: Doubles) -> tuple[tuple[float, float], ...]:
     """Return ascending points (score, log-odds), or none where fewer than two bins can be filled.
 
-    scores: log-odds as the combination gives them, float64 (n,); right: bool (n,), whether the label is.
+    scores: log-odds as the combination gives them, float64 (n,); right: bool (n,), whether the label is; counts:
+    float64 (n,), as how many labels it counts.
     """
     order = np.argsort(scores, kind="stable")
-    expected, hits = expit(np.clip(scores[order], -_FARTHEST, _FARTHEST)), right[order].astype(np.float64)
+    expected = counts[order] * expit(np.clip(scores[order], -_FARTHEST, _FARTHEST))
+    hits = counts[order] * right[order]
     weight = expected + hits
     num_bins = int(min(_MOST_BINS, weight.sum() / (2 * _FEWEST_EXPECTED)))
     if num_bins < 2:
         return ()
     number = np.minimum(np.cumsum(weight) * num_bins / weight.sum(), num_bins - 1).astype(np.int64)
-    columns = [np.bincount(number, values, num_bins) for values in (np.ones_like(hits), expected, hits)]
+    columns = [np.bincount(number, values, num_bins) for values in (counts[order], expected, hits)]
     sums = np.column_stack(columns).astype(np.float64)
     counts, predicted, observed = _pool(sums[sums[:, 0] > 0]).T
     share = predicted / counts
@@ -71,9 +76,9 @@ def log_odds(scores: Floats, curve: Sequence[Sequence[float]]) -> Floats:
     return np.asarray(np.interp(scores, x, y) + slope * above + below, np.float32)
 
 
-def _pool(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _pool(sums: Doubles) -> Doubles:
     """Join neighbouring bins until the share of right labels rises; sums: (count, expected, right), (B, 3)."""
-    pools: list[npt.NDArray[np.float64]] = []
+    pools: list[Doubles] = []
     for row in sums:
         pools.append(row)
         while len(pools) > 1 and pools[-2][2] * pools[-1][0] >= pools[-1][2] * pools[-2][0]:

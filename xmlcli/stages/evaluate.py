@@ -16,16 +16,18 @@ import scipy.sparse as sp
 from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
 from xmlcli.config import EvaluateConfig
+from xmlcli.fitting import choose_beta, fit_logistic
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.kinds import has_label_rows
 from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.neighbours import make_index, recall
-from xmlcli.scoring import Combination, Scores, choose_beta, fit_logistic, novel_documents, rank
+from xmlcli.novelty import novelty
+from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
-VERSION = 5
+VERSION = 6
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -40,11 +42,11 @@ def run(job: Job) -> None:
     candidates, scores = engine.score(prepared.csr_rows("X_validation.npz", share), progress=job.progress)
     X, Y = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
     candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
-    novel = None
+    new = None
     if config.combination == "logistic":
-        novel = novel_documents(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
+        new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
-    combination = ranks.decide(lambda: fit(scores, candidates, Y, novel, weights))
+    combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights))
     top = _rank_test(job, prepared, replace(engine, combination=combination))
     depth = max(config.ks)
     found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
@@ -60,14 +62,13 @@ def fit(
     scores: dict[str, Floats],
     candidates: Ints,
     Y: sp.csr_matrix,
-    novel: npt.NDArray[np.bool_] | None,
+    new: Floats | None,
     inverse_propensity: Floats,
 ) -> Combination:
-    """Choose how scores are combined, on validation documents; on the `novel` ones by logistic regression."""
-    if novel is None:
+    """Choose how scores are combined, on validation documents; where their novelty is given, by what is new."""
+    if new is None:
         return choose_beta(scores, candidates, Y, inverse_propensity)
-    chosen = {name: score[novel] for name, score in scores.items()}
-    return calibrated(fit_logistic(chosen, candidates[novel], Y[novel]), chosen, candidates[novel], Y[novel])
+    return calibrated(fit_logistic(scores, candidates, Y, new), scores, candidates, Y, new)
 
 
 def measure(
