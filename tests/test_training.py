@@ -218,7 +218,7 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 
 def test_products_have_whole_tiles() -> None:
-    assert [training.whole_tiles(n) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
+    assert [training.multiple(n, 32) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
 
 
 def test_documents_without_features_or_labels_are_not_trained_on() -> None:

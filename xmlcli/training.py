@@ -31,8 +31,9 @@ from xmlcli.targets import Targets, draw_targets
 
 Ints = npt.NDArray[np.int32]
 
-_TILE = 32  # numbers, of which a processor multiplies whole tiles
-_SLICE = 33 * _TILE  # labels, whose loss one thread computes: what they need fits its cache; no power of two
+_TILE = 64  # bytes, of which a processor multiplies whole tiles
+_LABELS = 32  # that a slice is filled up to a multiple of
+_SLICE = 33 * _LABELS  # labels, whose loss one thread computes: what they need fits its cache; no power of two
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,11 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     filled up with labels of zeros: a product is prepared for each shape anew, which takes as long as the product.
     """
     device, (B, D), U = documents.device, documents.shape, len(targets.labels)
-    size, width = whole_tiles(U), whole_tiles(D + 1)
+    dtype = matrix_dtype(device.type)
+    size, width = multiple(U, _LABELS), multiple(D + 1, _TILE // dtype.itemsize)
     if device.type == "cpu":
         size = min(size, _SLICE)
-    h = torch.zeros(B, width, dtype=matrix_dtype(device.type), device=device)
+    h = torch.zeros(B, width, dtype=dtype, device=device)
     h[:, :D] = documents
     h[:, D] = 1
     by_labels = torch.empty(-(-U // size) * size, width, dtype=h.dtype, device=device)
@@ -179,9 +181,9 @@ def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, poo
     return Gradients(total[:, :D].contiguous(), by_labels)
 
 
-def whole_tiles(number: int) -> int:
-    """Return the next multiple of a tile; the first one for 0."""
-    return max(-(-number // _TILE), 1) * _TILE
+def multiple(number: int, of: int) -> int:
+    """Return the next multiple of `of`; the first one for 0."""
+    return max(-(-number // of), 1) * of
 
 
 def train_step(
