@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 from scipy.special import expit
+from scored import K, L, N, candidates_with_padding, random_scores
 from sklearn.linear_model import LogisticRegression
 
 from xmlcli.fitting import BETAS, _logistic, _ranking, choose_beta, fit_logistic
@@ -14,19 +15,6 @@ from xmlcli.scoring import DEFAULT, PRODUCTS, Combination, rank
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
-N, L, K = 30, 12, 8
-
-
-def candidates_with_padding(seed: int = 0) -> Ints:
-    found = np.argsort(np.random.default_rng(seed).random((N, L)), axis=1)[:, :K].astype(np.int32)
-    found[::4, 5:] = L
-    found[3] = L
-    return found
-
-
-def random_scores(seed: int, *names: str) -> dict[str, Floats]:
-    rng = np.random.default_rng(seed)
-    return {name: rng.standard_normal((N, K)).astype(np.float32) for name in names}
 
 
 def test_the_fit_finds_planted_coefficients() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 from planted import sparse_rows, unit_rows
+from scored import K, L, N, candidates_with_padding, random_scores
 
 from xmlcli import linear, scoring
 from xmlcli.linear import score_linear
@@ -24,19 +25,7 @@ from xmlcli.scoring import (
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
-N, L, F, D, K = 30, 12, 25, 6, 8
-
-
-def candidates_with_padding(seed: int = 0) -> Ints:
-    found = np.argsort(np.random.default_rng(seed).random((N, L)), axis=1)[:, :K].astype(np.int32)
-    found[::4, 5:] = L
-    found[3] = L
-    return found
-
-
-def random_scores(seed: int, *names: str) -> dict[str, Floats]:
-    rng = np.random.default_rng(seed)
-    return {name: rng.standard_normal((N, K)).astype(np.float32) for name in names}
+F, D = 25, 6
 
 
 def all_scores(rng: np.random.Generator) -> Scores:

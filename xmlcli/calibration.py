@@ -57,9 +57,9 @@ def fit_curve(scores: Doubles, right: npt.NDArray[np.bool_], counts: Doubles) ->
     number = np.minimum(np.cumsum(weight) * num_bins / weight.sum(), num_bins - 1).astype(np.int64)
     columns = [np.bincount(number, values, num_bins) for values in (counts[order], expected, hits)]
     sums = np.column_stack(columns).astype(np.float64)
-    counts, predicted, observed = _pool(sums[sums[:, 0] > 0]).T
-    share = predicted / counts
-    x, y = logit(share), logit((observed + share) / (counts + 1))
+    sizes, predicted, observed = _pool(sums[sums[:, 0] > 0]).T
+    share = predicted / sizes
+    x, y = logit(share), logit((observed + share) / (sizes + 1))
     apart = np.append(True, np.diff(x) > _LEAST_RISE)
     x, y = x[apart], np.maximum.accumulate(y[apart])
     y += _LEAST_RISE * np.arange(len(y))

@@ -81,9 +81,8 @@ def _ranking(table: Doubles, there: npt.NDArray[np.bool_], right: npt.NDArray[np
     def loss(w: Doubles) -> tuple[float, Doubles]:
         behind, p, q = chances(w.tobytes())
         gradient = (importance * (p.sum(axis=1, keepdims=True) * q - p)).ravel() @ flat
-        return float((importance * np.logaddexp(0, behind)).sum()) + 0.5 * _SHRINK * float(
-            w @ w
-        ), gradient + _SHRINK * w
+        value = (importance * np.logaddexp(0, behind)).sum() + 0.5 * _SHRINK * (w @ w)
+        return float(value), gradient + _SHRINK * w
 
     def curvature(w: Doubles) -> Doubles:
         _, p, q = chances(w.tobytes())
