@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from xmlcli.batches import by_column
 from xmlcli.config import ModelConfig
-from xmlcli.optimisers import Gradient, rows_of
 from xmlcli.products import add_up
 from xmlcli.progress import Progress, silent
 from xmlcli.runtime import one_thread_each
@@ -125,35 +125,27 @@ class TokenUse:
     @staticmethod
     def of(X: sp.csr_matrix) -> TokenUse:
         """Transpose X float32 CSR (B, F)."""
-        columns = X.tocsc()
-        rows = np.flatnonzero(np.diff(columns.indptr))
-        ends = np.append(columns.indptr[rows], columns.indptr[-1])
-        weights = sp.csr_matrix((columns.data, columns.indices, ends), shape=(len(rows), X.shape[0]))
-        return TokenUse(rows.astype(np.int64), weights)
+        return TokenUse(*by_column(X))
 
-    def gradient(self, grad: torch.Tensor) -> tuple[torch.Tensor, Gradient]:
-        """Return the rows of the token table and the loss's gradient by them.
+    def gradient(self, grad: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Return the loss's gradient by the tokens `rows[first:last]`, float32 (last - first, D).
 
-        `grad` float32 (B, D) is the gradient by the bags.
+        `grad` float32 (B, D) is the gradient by the bags, in C order.
         """
         if grad.device.type != "cpu":
-            return self._gradient_on_card(grad)
-        by_bags = grad.numpy()
+            return self._gradient_on_card(grad, first, last)
+        total = np.empty((last - first, grad.shape[1]), np.float32)
+        return torch.from_numpy(add_up(self.weights, grad.numpy(), first, last, total))
 
-        def some_rows(first: int, last: int) -> torch.Tensor:
-            total = np.empty((last - first, by_bags.shape[1]), np.float32)
-            return torch.from_numpy(add_up(self.weights, by_bags, first, last, total))
-
-        return torch.from_numpy(self.rows), some_rows
-
-    def _gradient_on_card(self, grad: torch.Tensor) -> tuple[torch.Tensor, Gradient]:
-        places = np.repeat(np.arange(len(self.rows)), np.diff(self.weights.indptr))
+    def _gradient_on_card(self, grad: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        own = slice(*self.weights.indptr[[first, last]])
+        places = np.repeat(np.arange(last - first), np.diff(self.weights.indptr[first : last + 1]))
         where, documents, weights = (
-            torch.from_numpy(array).to(grad.device) for array in (places, self.weights.indices, self.weights.data)
+            torch.from_numpy(array).to(grad.device)
+            for array in (places, self.weights.indices[own], self.weights.data[own])
         )
-        found = torch.zeros(len(self.rows), grad.shape[1], device=grad.device)
-        found.index_add_(0, where, weights[:, None] * grad[documents.long()])
-        return torch.from_numpy(self.rows).to(grad.device), rows_of(found)
+        found = torch.zeros(last - first, grad.shape[1], device=grad.device)
+        return found.index_add_(0, where, weights[:, None] * grad[documents.long()])
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:

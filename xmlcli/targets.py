@@ -19,7 +19,7 @@ class Targets:
 
     Attributes:
         labels: int64 (U,), sorted.
-        rows, columns: int64, where documents and labels belong together.
+        rows, columns: int64, where documents and labels belong together, by ascending column.
         mask: bool (B, U), the cells that count, or None where all do.
     """
 
@@ -43,7 +43,7 @@ def draw_targets(
 ) -> Targets:
     """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k)."""
     num_labels = Y.shape[1]
-    rows, positives = Y.nonzero()
+    rows, positives = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr)), Y.indices
     if config.max_positives is not None:
         keep = _at_most(Y, config.max_positives, rng)
         rows, positives = rows[keep], positives[keep]
@@ -56,6 +56,10 @@ def draw_targets(
     chosen = np.zeros(num_labels, np.bool_)
     for some in (positives, near, drawn):
         chosen[some] = True
+    if config.negatives == "batch":
+        has_documents = np.zeros(num_labels, np.bool_)
+        has_documents[trainable] = True
+        chosen &= has_documents
     labels = np.flatnonzero(chosen)
     mask = None
     if config.negatives == "document":
@@ -63,9 +67,9 @@ def draw_targets(
         mask[rows, np.searchsorted(labels, positives)] = True
         there = shortlist < num_labels
         mask[np.nonzero(there)[0], np.searchsorted(labels, shortlist[there])] = True
-    else:
-        labels = labels[np.isin(labels, trainable, assume_unique=True)]
-    return Targets(labels, rows.astype(np.int64), np.searchsorted(labels, positives), mask)
+    columns = np.searchsorted(labels, positives)
+    order = np.argsort(columns, kind="stable")
+    return Targets(labels, rows[order], columns[order], mask)
 
 
 def _at_most(Y: sp.csr_matrix, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -21,19 +21,21 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from xmlcli.batches import take_rows
 from xmlcli.encoder import TokenUse, bag
-from xmlcli.model import Model
+from xmlcli.model import Classifiers, Model
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks, stack_csr
 from xmlcli.runtime import matrix_dtype, one_thread_each, seed_torch
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
+from xmlcli.threads import num_threads, over_rows
 
 Ints = npt.NDArray[np.int32]
 
 _TILE = 64  # bytes, of which a processor multiplies whole tiles
-_LABELS = 32  # that a slice is filled up to a multiple of
-_SLICE = 33 * _LABELS  # labels, whose loss one thread computes: what they need fits its cache; no power of two
+_LABELS = 32  # that a slice is filled up to an odd multiple of
+_SLICE = 1024  # labels, about, whose loss one thread computes at a time: what they need fits its cache
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class TrainingData:
         """
         share = ranks.share(self.num_documents)
         mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
-        X, Y, shortlist = self.X[mine], self.Y[mine], self.shortlist[mine, :width]
+        X, Y, shortlist = take_rows(self.X, mine), take_rows(self.Y, mine), self.shortlist[mine, :width]
         if ranks.size == 1:
             return X, Y, shortlist
         parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
@@ -120,65 +122,60 @@ def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray
     return np.random.default_rng((seed, cycle, epoch)).permutation(num_documents)
 
 
-@dataclass(frozen=True)
-class Gradients:
-    """The loss's gradients by document vectors, classifiers and biases.
-
-    Attributes:
-        documents: float32 (B, D).
-        labels: by each label's (weight, bias, zeros), (U', D') of the type multiplied in; the first U count.
-    """
-
-    documents: torch.Tensor
-    labels: torch.Tensor
-
-    def by_weight(self, first: int, last: int) -> torch.Tensor:
-        """Return the gradient by the classifiers of the batch's labels `first` to `last`, float32 (last - first, D)."""
-        return self.labels[first:last, : self.documents.shape[1]].float().contiguous()
-
-    def by_bias(self, first: int, last: int) -> torch.Tensor:
-        """Return the gradient by their biases, float32 (last - first, 1)."""
-        D = self.documents.shape[1]
-        return self.labels[first:last, D : D + 1].float().contiguous()
+Move = Callable[[torch.Tensor, torch.Tensor], None]
+"""Moves labels int64 (U,) against the gradient by their weights and biases, float32 (U, D + 1)."""
 
 
-def batch_gradients(documents: torch.Tensor, model: Model, targets: Targets, pool: Executor) -> Gradients:
-    """Return the gradients of a batch's masked logistic loss, computed for a slice of its labels by each thread.
+def label_gradients(
+    documents: torch.Tensor, classifiers: Classifiers, targets: Targets, move: Move, pool: Executor
+) -> torch.Tensor:
+    """Return the gradient by documents, float32 (B, D), of a batch's masked logistic loss; `move` gets those by labels.
 
-    documents: float32 (B, D). A bias is the weight of one more entry of a document, which is 1. The last slice is
-    filled up with labels of zeros: a product is prepared for each shape anew, which takes as long as the product.
+    documents: float32 (B, D). Each thread computes the loss of a slice of the labels and moves them at once, while they
+    are in its cache. A bias is the weight of one more entry of a document, which is 1. Slices are filled up with labels
+    of zeros, to sizes that come again: a product is prepared for each shape anew, which takes as long as the product.
     """
     device, (B, D), U = documents.device, documents.shape, len(targets.labels)
     dtype = matrix_dtype(device.type)
-    size, width = multiple(U, _LABELS), multiple(D + 1, _TILE // dtype.itemsize)
-    if device.type == "cpu":
-        size = min(size, _SLICE)
-    h = torch.zeros(B, width, dtype=dtype, device=device)
+    size = slice_size(U, num_threads()) if device.type == "cpu" else multiple(U, _LABELS)
+    h = torch.zeros(B, multiple(D + 1, _TILE // dtype.itemsize), dtype=dtype, device=device)
     h[:, :D] = documents
     h[:, D] = 1
-    by_labels = torch.empty(-(-U // size) * size, width, dtype=h.dtype, device=device)
 
     def of_slice(start: int) -> torch.Tensor:
-        """Fill in a slice of `by_labels`; return what it adds to the gradient by documents, (B, D')."""
+        """Move a slice of the labels; return what it adds to the gradient by documents, (B, D')."""
         own = slice(start, min(start + size, U))
         labels = torch.from_numpy(targets.labels[own]).to(device)
-        weight = torch.zeros(size, width, dtype=h.dtype, device=device)
-        weight[: len(labels), :D] = model.classifiers.weight.index_select(0, labels)
-        weight[: len(labels), D] = model.classifiers.bias[labels, 0]
+        weight = torch.zeros(size, h.shape[1], dtype=dtype, device=device)
+        weight[: len(labels), :D] = classifiers.weight.index_select(0, labels)
+        weight[: len(labels), D] = classifiers.bias[labels, 0]
         grad = (h @ weight.T).sigmoid_()  # (B, size)
-        there = (targets.columns >= own.start) & (targets.columns < own.stop)
-        at, columns = (torch.from_numpy(places[there]).to(device) for places in (targets.rows, targets.columns))
-        grad[at, columns - start] -= 1
+        first, last = np.searchsorted(targets.columns, (own.start, own.stop))
+        at, columns = (
+            torch.from_numpy(places).to(device)
+            for places in (targets.rows[first:last], targets.columns[first:last] - start)
+        )
+        grad[at, columns] -= 1
         if targets.mask is not None:
             grad[:, : len(labels)] *= torch.from_numpy(targets.mask[:, own]).to(device)
-        torch.mm(grad.T, h, out=by_labels[start : start + size])
+        move(labels, (grad.T @ h)[: len(labels), : D + 1].float())
         return grad @ weight
 
     starts = range(0, U, size)
-    total = torch.zeros(B, width, device=device)
+    total = torch.zeros(B, h.shape[1], device=device)
     for part in (pool.map if len(starts) > 1 else map)(of_slice, starts):
         total += part
-    return Gradients(total[:, :D].contiguous(), by_labels)
+    return total[:, :D].contiguous()
+
+
+def slice_size(num_labels: int, threads: int) -> int:
+    """Return how many labels a slice has: all of few, otherwise the same for each thread in each of its turns.
+
+    It is an odd multiple of `_LABELS`: rows a power of two apart would fall on each other's place in the cache.
+    """
+    turns = num_labels // (threads * _SLICE) + 1
+    slices = threads * turns if num_labels > _SLICE else 1
+    return multiple(-(-num_labels // slices) + _LABELS, 2 * _LABELS) - _LABELS
 
 
 def multiple(number: int, of: int) -> int:
@@ -193,23 +190,34 @@ def train_step(
 
     Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
     """
-    device = model.encoder.tokens.device
-    seed_torch(step.seed, device)
-    labels = torch.from_numpy(step.targets.labels).to(device)
+    seed_torch(step.seed, model.encoder.tokens.device)
     model.encoder.train()
     bags = bag(step.X, model.encoder.tokens.data).requires_grad_()
     h = model.encoder.head(bags)  # (B, D)
-    grad = batch_gradients(h.detach(), model, step.targets, pool)
+    model.weight_optimiser.begin(learning_rate)
+    model.bias_optimiser.begin(learning_rate)
+
+    def move_labels(labels: torch.Tensor, grad: torch.Tensor) -> None:
+        model.weight_optimiser.move(labels, grad[:, :-1].contiguous())
+        model.bias_optimiser.move(labels, grad[:, -1:].contiguous())
+
+    by_documents = ranks.sum(label_gradients(h.detach(), model.classifiers, step.targets, move_labels, pool))
     if model.residual_optimiser is not None:
         model.residual_optimiser.zero_grad()
-    by_documents = ranks.sum(grad.documents)
     (h * by_documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
-    model.weight_optimiser.step(labels, grad.by_weight, learning_rate)
-    model.bias_optimiser.step(labels, grad.by_bias, learning_rate)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
-    assert bags.grad is not None
-    model.tokens_optimiser.step(*step.use.gradient(bags.grad), learning_rate)
+    by_bags, tokens = bags.grad, torch.from_numpy(step.use.rows).to(bags.device)
+    assert by_bags is not None
+    model.tokens_optimiser.begin(learning_rate)
+
+    def move_tokens(first: int, last: int) -> None:
+        model.tokens_optimiser.move(tokens[first:last], step.use.gradient(by_bags, first, last))
+
+    if bags.device.type == "cpu":
+        over_rows(len(tokens), move_tokens, cost=4 * h.shape[1])
+    else:
+        move_tokens(0, len(tokens))
 
 
 def train(
