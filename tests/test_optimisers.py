@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmlcli.optimisers import DenseAdam, RowAdagrad, RowAdam, row_optimiser, rows_of
+from xmlcli.optimisers import DenseAdam, RowAdagrad, RowAdam, row_optimiser
 
 
 def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
@@ -22,7 +22,7 @@ def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, tor
 @pytest.mark.parametrize("on_card", [False, True])
 def test_row_adam_is_torchs_sparse_adam(on_card: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if on_card:  # what a GPU does, on the CPU
-        monkeypatch.setattr(RowAdam, "_step_on_cpu", RowAdam._step_on_card)
+        monkeypatch.setattr(RowAdam, "_move_on_cpu", RowAdam._move_on_card)
     table = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(table.clone())
     reference = torch.optim.SparseAdam([theirs], lr=1.0)
@@ -31,7 +31,8 @@ def test_row_adam_is_torchs_sparse_adam(on_card: bool, monkeypatch: pytest.Monke
         reference.param_groups[0]["lr"] = rate
         theirs.grad = torch.sparse_coo_tensor(rows[None], grad, table.shape, check_invariants=True)
         reference.step()
-        ours.step(rows, rows_of(grad), rate)
+        ours.begin(rate)
+        ours.move(rows, grad)
     assert torch.allclose(table, theirs.detach(), rtol=1e-5, atol=1e-7)
 
 
@@ -40,7 +41,8 @@ def test_row_adagrad_divides_by_the_root_of_the_summed_mean_squares_of_a_row() -
     wanted, sums = table.double().numpy().copy(), np.full(7, 1e-6)
     ours = RowAdagrad(table)
     for rows, grad, rate in updates(25, 7, 3):
-        ours.step(rows, rows_of(grad), rate)
+        ours.begin(rate)
+        ours.move(rows, grad)
         for row, g in zip(rows.tolist(), grad.double().numpy(), strict=True):
             sums[row] += (g**2).mean()
             wanted[row] -= rate * g / sums[row] ** 0.5
@@ -52,7 +54,8 @@ def test_rows_outside_the_batch_stay_as_they_are(name: str) -> None:
     table = torch.randn(6, 4)
     before = table.clone()
     optimiser = row_optimiser(name, table)
-    optimiser.step(torch.tensor([4, 1]), rows_of(torch.ones(2, 4)), 0.1)
+    optimiser.begin(0.1)
+    optimiser.move(torch.tensor([4, 1]), torch.ones(2, 4))
     assert [row for row in range(6) if not torch.equal(table[row], before[row])] == [1, 4]
 
 
@@ -60,12 +63,14 @@ def test_rows_outside_the_batch_stay_as_they_are(name: str) -> None:
 def test_state_is_the_tensors_in_use(name: str) -> None:
     first, second = torch.ones(5, 2), torch.ones(5, 2)
     one, other = row_optimiser(name, first), row_optimiser(name, second)
-    one.step(torch.tensor([0, 3]), rows_of(torch.full((2, 2), 0.5)), 0.1)
+    one.begin(0.1)
+    one.move(torch.tensor([0, 3]), torch.full((2, 2), 0.5))
     second.copy_(first)
     for key, tensor in other.state().items():
         tensor.copy_(one.state()[key])
     for optimiser in (one, other):
-        optimiser.step(torch.tensor([3, 4]), rows_of(torch.full((2, 2), -0.25)), 0.1)
+        optimiser.begin(0.1)
+        optimiser.move(torch.tensor([3, 4]), torch.full((2, 2), -0.25))
     assert torch.equal(first, second)
 
 

@@ -12,15 +12,12 @@ import scipy.sparse as sp
 from planted import sparse_rows, unit_rows
 from scored import K, L, N, candidates_with_padding, random_scores
 
-from xmlcli import linear, scoring
-from xmlcli.linear import score_linear
 from xmlcli.scoring import (
     DEFAULT,
     Combination,
     Scores,
     rank,
     relevance,
-    score_dense,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -72,28 +69,6 @@ def test_scores_that_are_not_there_are_left_out() -> None:
     assert set(bare(nothing, np.zeros((N, D), np.float32), candidates_with_padding())) == {
         "classifier", "neighbour", "frequency",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("gather_cost", [0, 10**9], ids=["gathered", "products"])
-@pytest.mark.parametrize("rows", [0, N])
-def test_gathering_and_products_score_alike(gather_cost: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "_GATHER_COST", gather_cost)
-    monkeypatch.setattr(scoring, "_BLOCK", 7)
-    monkeypatch.setattr(linear, "_GATHER_COST", gather_cost)
-    monkeypatch.setattr(linear, "_BLOCK_ROWS", 7)
-    rng = np.random.default_rng(1)
-    X, candidates = sparse_rows(N, F, 4, rng)[:rows], candidates_with_padding()[:rows]
-    documents = rng.standard_normal((rows, D)).astype(np.float32)
-    scores = all_scores(rng)
-    nothing = np.zeros((rows, 1))
-    for found, products in (
-        (score_dense(documents, scores.weight, candidates), documents @ scores.weight.T),
-        (score_linear(X, scores.words, candidates), (X @ scores.words.T).toarray()),
-        (score_linear(X, scores.linear, candidates), sp.hstack([X, nothing + 1]) @ scores.linear.T.toarray()),
-    ):
-        wanted = np.take_along_axis(np.column_stack([products, nothing]), candidates, axis=1)
-        assert (found.dtype, found.shape) == (np.float32, (rows, K))
-        assert np.allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])

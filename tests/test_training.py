@@ -19,7 +19,6 @@ from xmlcli import training
 from xmlcli.config import ClfConfig, ModelConfig
 from xmlcli.encoder import TokenUse, encode
 from xmlcli.model import Model, empty_model
-from xmlcli.optimisers import Gradient
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
 from xmlcli.training import Step, TrainingData, train, train_step
@@ -150,10 +149,14 @@ class Recorder:
         self.grad = torch.zeros_like(table)
         self.rate = 0.0
 
-    def step(self, rows: torch.Tensor, gradient: Gradient, learning_rate: float) -> None:
-        assert len(rows.unique()) == len(rows)
-        self.grad[rows] = gradient(0, len(rows))
+    def begin(self, learning_rate: float) -> None:
+        assert self.rate == 0.0, "a step begins once"
         self.rate = learning_rate
+
+    def move(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
+        assert len(rows.unique()) == len(rows)
+        assert not self.grad[rows].any(), "a row is moved once"
+        self.grad[rows] = grad
 
     def state(self) -> dict[str, torch.Tensor]:
         return {}
@@ -166,6 +169,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
 ) -> None:
     monkeypatch.setattr(training, "matrix_dtype", lambda device: torch.float32)
     monkeypatch.setattr(training, "_SLICE", 5)
+    monkeypatch.setattr(training, "_LABELS", 1)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
     model = empty_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
@@ -204,14 +208,18 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
     model = empty_model(20, 40, replace(ENCODER, dim=32), "adagrad")
     model.classifiers.start_random(1)
     documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
-    found = {}
+    found: dict[torch.dtype, list[torch.Tensor]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(training, "matrix_dtype", lambda device, dtype=dtype: dtype)
+        moved: list[torch.Tensor] = []
         with ThreadPoolExecutor(1) as pool:
-            found[dtype] = training.batch_gradients(documents, model, targets, pool)
-    U = len(targets.labels)
-    for of in (lambda g: g.documents, lambda g: g.by_weight(0, U), lambda g: g.by_bias(0, U)):
-        full, half = (of(found[dtype]) for dtype in (torch.float32, torch.bfloat16))
+            by_documents = training.label_gradients(
+                documents, model.classifiers, targets, lambda labels, grad, moved=moved: moved.append(grad), pool
+            )
+        (by_labels,) = moved
+        assert by_labels.shape == (len(targets.labels), 33)
+        found[dtype] = [by_documents, by_labels[:, :-1], by_labels[:, -1:]]
+    for full, half in zip(found[torch.float32], found[torch.bfloat16], strict=True):
         assert half.dtype == torch.float32
         assert (full - half).abs().max() < 0.02 * full.abs().max()
         assert not torch.equal(full, half)
@@ -219,6 +227,16 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 def test_products_have_whole_tiles() -> None:
     assert [training.multiple(n, 32) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_slices_cover_the_labels_in_whole_turns_of_the_threads(threads: int) -> None:
+    for U in (1, 31, 32, 33, 900, 1024, 1025, 1800, 3000, 12_345):
+        size = training.slice_size(U, threads)
+        slices = -(-U // size)
+        assert size % 64 == 32
+        assert size <= 1024 + 64
+        assert slices == 1 if U <= 1024 else slices <= threads * (U // (threads * 1024) + 1)
 
 
 def test_documents_without_features_or_labels_are_not_trained_on() -> None:

@@ -23,7 +23,8 @@ class Rows(NamedTuple):
 
 def take_rows(A: sp.csr_matrix, rows: npt.NDArray[np.int64]) -> Rows:
     """Return A[rows] of A float32 CSR (N, M)."""
-    return Rows(*_take(A.indptr, A.indices, A.data, rows), (len(rows), A.shape[1]))
+    indptr, indices, data = _take(A.indptr, A.indices, A.data, rows)
+    return Rows(indptr, indices, data, (len(rows), A.shape[1]))
 
 
 def by_column(A: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
@@ -31,8 +32,8 @@ def by_column(A: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
 
     An entry stands where A has it, zero or not; rows come in ascending order.
     """
-    columns, *entries = _by_column(A.indptr, A.indices, A.data, A.shape[1])
-    return columns, Rows(*entries, (len(columns), A.shape[0]))
+    columns, indptr, indices, data = _by_column(A.indptr, A.indices, A.data, A.shape[1])
+    return columns, Rows(indptr, indices, data, (len(columns), A.shape[0]))
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xmlcli.batches import by_column
+from xmlcli.batches import Rows, by_column
 from xmlcli.config import ModelConfig
 from xmlcli.products import add_up
 from xmlcli.progress import Progress, silent
@@ -104,8 +104,8 @@ class Encoder(nn.Module):
         return z if self.residual is None else self.residual(z)
 
 
-def bag(X: sp.csr_matrix, tokens: torch.Tensor) -> torch.Tensor:
-    """Return the weighted sums of token vectors (F, D) of X float32 CSR (B, F), float32 (B, D), on their device."""
+def bag(X: Rows, tokens: torch.Tensor) -> torch.Tensor:
+    """Return the weighted sums of token vectors (F, D) of X (B, F), float32 (B, D), on their device."""
     at, offsets, weights = (torch.from_numpy(a).to(tokens.device) for a in (X.indices, X.indptr[:-1], X.data))
     return F.embedding_bag(at, tokens, offsets, mode="sum", per_sample_weights=weights)
 
@@ -120,10 +120,10 @@ class TokenUse:
     """
 
     rows: npt.NDArray[np.int64]
-    weights: sp.csr_matrix
+    weights: Rows
 
     @staticmethod
-    def of(X: sp.csr_matrix) -> TokenUse:
+    def of(X: Rows) -> TokenUse:
         """Transpose X float32 CSR (B, F)."""
         return TokenUse(*by_column(X))
 

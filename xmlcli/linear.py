@@ -28,7 +28,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK_ENTRIES = 16_000_000
-_BLOCK_ROWS = 1024
 _ABSENT = -1.0  # where the bias starts and is drawn to
 
 
@@ -130,20 +129,13 @@ def _solve_block(
     return counts, *packed(begin, counts, columns, values)
 
 
-_GATHER_COST = 16  # adding up a label's row costs about as much as so many rows in one product
-
-
 def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints) -> Floats:
     """Return the score of each document's candidates, float32 (N, k); 0 for padding.
 
     X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`, or (L, F) without biases; candidates: int32
     (N, k), padded with L.
     """
-    N, k = candidates.shape
-    scores = np.zeros((N, k), np.float32)
-    if k * _GATHER_COST > classifiers.shape[0]:
-        _score_all(X, classifiers, candidates, scores)
-        return scores
+    scores = np.zeros(candidates.shape, np.float32)
 
     def kernel(first: int, last: int) -> None:
         _score(
@@ -151,20 +143,8 @@ def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints)
             X.shape[1], first, last, scores,
         )  # fmt: skip
 
-    over_rows(N, kernel)
+    over_rows(len(candidates), kernel)
     return scores
-
-
-def _score_all(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints, scores: Floats) -> None:
-    """Score all labels by products and pick the candidates, for shortlists that hold a good part of the labels."""
-    L, F = classifiers.shape[0], X.shape[1]
-    columns = classifiers.T.tocsr()
-    bias = columns[F].toarray() if classifiers.shape[1] > F else np.zeros((1, L), np.float32)
-    for at in range(0, len(candidates), _BLOCK_ROWS):
-        rows = slice(at, at + _BLOCK_ROWS)
-        everything = np.zeros((len(candidates[rows]), L + 1), np.float32)
-        everything[:, :L] = (X[rows] @ columns[:F]).toarray() + bias
-        scores[rows] = np.take_along_axis(everything, candidates[rows], axis=1)
 
 
 @njit(cache=True, fastmath=True, nogil=True)

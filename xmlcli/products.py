@@ -7,6 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.batches import Rows
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -28,7 +29,7 @@ def sparse_product(A: sp.csr_matrix, B: Floats) -> Floats:
     return total
 
 
-def add_up(A: sp.csr_matrix, B: Floats, first: int, last: int, total: Floats) -> Floats:
+def add_up(A: Rows, B: Floats, first: int, last: int, total: Floats) -> Floats:
     """Write the rows `first` to `last` of A @ B, B in C order, to `total`, float32 (last - first, D); return it."""
     _add_up(A.indptr[first : last + 1], A.indices, A.data, B, total)
     return total

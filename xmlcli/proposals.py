@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.products import chosen_products
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import Ranks
 from xmlcli.searching import Index
+from xmlcli.selection import sort_rows
 from xmlcli.threads import over_rows
-from xmlcli.word_index import PROPOSED, sort_best
+from xmlcli.word_index import PROPOSED
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -111,7 +111,7 @@ class Deciding:
 
 
 def _keep_best(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> None:
-    over_rows(len(labels), lambda first, last: _best(labels, total, first, last, indices, scores), cost=1e4)
+    over_rows(len(labels), lambda first, last: sort_rows(labels, total, first, last, indices, scores), cost=1e4)
 
 
 def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks: Ranks) -> Floats:
@@ -129,16 +129,3 @@ def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks:
     products = np.split(chosen_products(everyones, Z, local), ends)
     cosines: Floats = np.sum([part[0] for part in ranks.exchange([[part] for part in products])], axis=0)
     return cosines
-
-
-@njit(cache=True, nogil=True)
-def _best(labels, total, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the labels of the largest totals, best first, ties by the lower label."""
-    m, k = labels.shape[1], indices.shape[1]
-    kept, values, keys = np.empty(m, np.int32), np.empty(m, np.float32), np.empty(m, np.int64)
-    for i in range(first, last):
-        kept[:] = labels[i]
-        values[:] = total[i]
-        sort_best(kept, values, m, keys)
-        indices[i] = kept[:k]
-        scores[i] = values[:k]

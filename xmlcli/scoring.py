@@ -19,6 +19,8 @@ from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
 from xmlcli.metrics import hit_matrix
 from xmlcli.products import chosen_products
+from xmlcli.selection import sort_rows
+from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -28,9 +30,6 @@ Sparse: TypeAlias = sp.csr_matrix | CompactRows
 PRODUCTS = ("classifier*frequency", "linear*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
-_GATHER_COST = 16  # gathering a label's row costs about as much as so many rows in one product
-_BLOCK = 1024
-_FEW_TO_SORT = 2048  # scores, which are sorted sooner than parted
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ class Scores:
         lengths = np.linalg.norm(documents, axis=1, keepdims=True)
         unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
         found = {
-            "classifier": score_dense(documents, self.weight, candidates) + self.bias[real],
-            "neighbour": score_dense(unit, self.Z, candidates),
+            "classifier": chosen_products(documents, self.weight, candidates) + self.bias[real],
+            "neighbour": chosen_products(unit, self.Z, candidates),
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"words": self.words, "linear": self.linear, "label_text": self.label_text}
@@ -76,22 +75,6 @@ class Scores:
 def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
     """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
     return W.score(X, candidates) if isinstance(W, CompactRows) else score_linear(X, W, candidates)
-
-
-def score_dense(documents: Floats, W: Floats, candidates: Ints) -> Floats:
-    """Return the product of each document's vector with its candidates' rows of W, float32 (N, k); 0 for padding.
-
-    documents: float32 (N, D); W: float32 (L, D); candidates: int32 (N, k), padded with L.
-    """
-    N, k = candidates.shape
-    if k * _GATHER_COST > W.shape[0]:
-        padded = np.vstack([W, np.zeros((1, W.shape[1]), np.float32)])
-        parts = [
-            np.take_along_axis(documents[at : at + _BLOCK] @ padded.T, candidates[at : at + _BLOCK], axis=1)
-            for at in range(0, N, _BLOCK)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, k), np.float32)
-    return chosen_products(documents, W, candidates)
 
 
 @dataclass(frozen=True)
@@ -161,17 +144,12 @@ def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[I
 
     Both are (N, k), int32 padded with L and float32 padded with -inf.
     """
-    if (
-        4 * k < combined.shape[1] and combined.size > _FEW_TO_SORT
-    ):  # with all candidates as good as the k-th kept, ties stay in
-        least = -np.partition(-combined, k - 1, axis=1)[:, k - 1 : k]
-        width = int((combined >= least).sum(axis=1).max(initial=k))
-        chosen = np.argpartition(-combined, width - 1, axis=1)[:, :width]
-        combined, candidates = np.take_along_axis(combined, chosen, 1), np.take_along_axis(candidates, chosen, 1)
-    order = np.lexsort((candidates, -combined), axis=1)[:, :k]
-    top, best = np.take_along_axis(candidates, order, axis=1), np.take_along_axis(combined, order, axis=1)
-    if top.shape[1] < k:
-        missing = ((0, 0), (0, k - top.shape[1]))
-        top = np.pad(top, missing, constant_values=num_labels)
-        best = np.pad(best, missing, constant_values=-np.inf)
-    return top.astype(np.int32), best.astype(np.float32)
+    found = min(k, combined.shape[1])
+    top = np.full((len(combined), k), num_labels, np.int32)
+    best = np.full((len(combined), k), -np.inf, np.float32)
+    over_rows(
+        len(combined),
+        lambda first, last: sort_rows(candidates, combined, first, last, top[:, :found], best[:, :found]),
+        cost=100 * combined.shape[1],
+    )
+    return top, best

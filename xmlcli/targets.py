@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.batches import Rows
 from xmlcli.config import ClfConfig
 
 Ints = npt.NDArray[np.int32]
@@ -39,7 +40,7 @@ class Targets:
 
 
 def draw_targets(
-    Y: sp.csr_matrix, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
+    Y: Rows, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
 ) -> Targets:
     """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k)."""
     num_labels = Y.shape[1]
@@ -72,18 +73,16 @@ def draw_targets(
     return Targets(labels, rows[order], columns[order], mask)
 
 
-def _at_most(Y: sp.csr_matrix, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _at_most(Y: Rows, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Mark `most` positives of each row of Y, drawn without replacement; bool (nnz,) in CSR order."""
     rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
-    order = np.lexsort((rng.random(Y.nnz), rows))
-    keep = np.zeros(Y.nnz, bool)
-    keep[order] = np.arange(Y.nnz) - Y.indptr[rows] < most
+    order = np.lexsort((rng.random(len(Y.indices)), rows))
+    keep = np.zeros(len(Y.indices), bool)
+    keep[order] = np.arange(len(Y.indices)) - Y.indptr[rows] < most
     return keep
 
 
-def _own_shortlist(
-    rows: npt.NDArray[np.int64], positives: npt.NDArray[np.int64], shortlist: Ints, num_labels: int
-) -> Ints:
+def _own_shortlist(rows: npt.NDArray[np.int64], positives: Ints, shortlist: Ints, num_labels: int) -> Ints:
     """Return the shortlists with each document's `positives` put first, and cut to the old length."""
     k = shortlist.shape[1]
     own = sp.csr_matrix((np.ones(len(rows), bool), (rows, positives)), shape=(shortlist.shape[0], num_labels + 1))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from xmlcli.batches import take_rows
+from xmlcli.batches import Rows, take_rows
 from xmlcli.encoder import TokenUse, bag
 from xmlcli.model import Classifiers, Model
 from xmlcli.progress import Progress, silent
@@ -71,7 +71,7 @@ class TrainingData:
         trainable = np.flatnonzero(Y.getnnz(axis=0))
         return TrainingData(X[own], Y[own], np.asarray(shortlist[own]), trainable, own, len(rows), ranks)
 
-    def batch(self, rows: npt.NDArray[np.int64], width: int, ranks: Ranks) -> tuple[sp.csr_matrix, sp.csr_matrix, Ints]:
+    def batch(self, rows: npt.NDArray[np.int64], width: int, ranks: Ranks) -> tuple[Rows, Rows, Ints]:
         """Return X, Y and the first `width` of the shortlists of documents, counted over all ranks, in that order.
 
         Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
@@ -84,14 +84,14 @@ class TrainingData:
         parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
         place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
         X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
-        return X[place], Y[place], np.concatenate([part[6] for part in parts])[place]
+        return take_rows(X, place), take_rows(Y, place), np.concatenate([part[6] for part in parts])[place]
 
 
 @dataclass(frozen=True)
 class Step:
     """What one step is made of: the batch's features by document and by token, its targets, the seed of its dropout."""
 
-    X: sp.csr_matrix
+    X: Rows
     use: TokenUse
     targets: Targets
     seed: int

@@ -16,6 +16,7 @@ from numba import njit
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
+from xmlcli.selection import kth_largest, sort_best
 from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
@@ -239,7 +240,7 @@ def _collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyp
         for label in range(len(total)):
             kept[label], values[label] = label, total[label]
         return len(total)
-    least = np.partition(best, len(best) - wanted)[len(best) - wanted]
+    least = kth_largest(best, wanted)
     count = 0
     for group in range(len(best)):
         if best[group] >= least:
@@ -255,7 +256,7 @@ def _cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma
     """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
     if count <= wanted:
         return count
-    least = np.partition(values[:count], count - wanted)[count - wanted]
+    least = kth_largest(values[:count], wanted)
     larger = 0
     for j in range(count):
         larger += values[j] > least
@@ -266,20 +267,3 @@ def _cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma
             kept[end], values[end] = kept[j], values[j]
             end += 1
     return end
-
-
-@njit(cache=True, nogil=True)
-def sort_best(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Sort the first `count` labels by falling value, ties by rising label, in place; `keys` int64 is room for it.
-
-    A float32's bits order like whole numbers once those of negative floats are turned round; the label goes below them.
-    """
-    bits = values[:count].view(np.int32)
-    for j in range(count):
-        ordered = np.int64(bits[j]) if bits[j] >= 0 else np.int64(-2147483648) - np.int64(bits[j])
-        keys[j] = (-ordered << 32) + np.int64(labels[j])
-    keys[:count].sort()
-    for j in range(count):
-        labels[j] = np.int32(keys[j] & 0x7FFFFFFF)
-        ordered = -((keys[j] - np.int64(labels[j])) >> 32)
-        bits[j] = np.int32(ordered if ordered >= 0 else np.int64(-2147483648) - ordered)

@@ -47,10 +47,10 @@ def run(job: Job) -> None:
         new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights))
-    top = _rank_test(job, prepared, replace(engine, combination=combination))
     depth = max(config.ks)
-    found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
     ranking = rank(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
+    top = _rank_test(job, prepared, replace(engine, combination=combination))
+    found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
     with job.write() as out:
         out.json("calibration.json", combination.to_json())
         out.rows("test_top.npy", top)

@@ -1,0 +1,44 @@
+"""The largest numbers against sorting all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from xmlcli.selection import kth_largest, sort_rows
+
+finite = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+@given(values=arrays.arrays(np.float32, st.integers(1, 60), elements=finite), data=st.data())
+def test_the_kth_largest_is_the_kth_of_all_sorted(values: np.ndarray, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(values)))
+    assert kth_largest(values, k) == np.sort(values)[len(values) - k]
+
+
+@pytest.mark.parametrize("shape", ["even", "ties", "one far away", "tiny", "negative"])
+def test_so_it_is_of_many(shape: str) -> None:
+    values = np.random.default_rng(0).random(3000).astype(np.float32)
+    if shape == "ties":
+        values = np.floor(values * 7).astype(np.float32)
+    elif shape == "one far away":
+        values[5] = 1e20
+    elif shape == "tiny":
+        values *= np.float32(1e-40)
+    elif shape == "negative":
+        values -= 5
+    ordered = np.sort(values)[::-1]
+    for k in (1, 2, 100, 1500, 2999, 3000):
+        assert kth_largest(values, k) == ordered[k - 1]
+
+
+def test_rows_are_sorted_by_falling_value_and_rising_label() -> None:
+    labels = np.array([[4, 2, 9, 0], [1, 3, 5, 7]], np.int32)
+    values = np.array([[0.0, -0.0, -np.inf, 2.0], [-1.5, -1.5, 3.0, -2.0]], np.float32)
+    found, best = np.zeros((2, 3), np.int32), np.zeros((2, 3), np.float32)
+    sort_rows(labels, values, 0, 2, found, best)
+    assert found.tolist() == [[0, 2, 4], [5, 1, 3]]
+    assert best.tolist() == [[2.0, 0.0, 0.0], [3.0, -1.5, -1.5]]
