@@ -12,12 +12,14 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmlcli import threads
 from xmlcli.errors import UsageError
 from xmlcli.metrics import (
     METRIC_NAMES,
     Metric,
     drop_filtered,
     evaluate_top_k,
+    hit_matrix,
     inverse_propensity,
     parse_metric,
     top_k,
@@ -231,3 +233,14 @@ def test_a_hundred_thousand_rows_take_well_under_a_second() -> None:
     begin = time.perf_counter()
     evaluate_top_k(top, scores, np.ones(num_labels))
     assert time.perf_counter() - begin < 3.0  # about 0.3 s on an idle core; the rest is room for a busy machine
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_hits_are_the_true_labels_of_a_row_and_padding_is_none(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: count)
+    rng = np.random.default_rng(3)
+    Y = (rng.random((40, 9)) < 0.3).astype(np.float32)
+    top = rng.integers(0, 10, (40, 6)).astype(np.int32)  # 9 is padding
+    wanted = [[bool(label < 9 and Y[i, label]) for label in row] for i, row in enumerate(top)]
+    assert hit_matrix(top, sp.csr_matrix(Y)).tolist() == wanted
+    assert hit_matrix(top[:0], sp.csr_matrix((0, 9), dtype=np.float32)).shape == (0, 6)

@@ -12,13 +12,7 @@ import scipy.sparse as sp
 from planted import sparse_rows, unit_rows
 from scored import K, L, N, candidates_with_padding, random_scores
 
-from xmlcli.scoring import (
-    DEFAULT,
-    Combination,
-    Scores,
-    rank,
-    relevance,
-)
+from xmlcli.scoring import DEFAULT, Combination, Scores, rank
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -147,10 +141,3 @@ def test_nothing_to_rank_is_an_empty_ranking() -> None:
     for k in (1, 5):
         top, best = rank(np.zeros((0, 12), np.float32), np.zeros((0, 12), np.int32), k, 20)
         assert top.shape == best.shape == (0, k)
-
-
-def test_relevance_says_which_candidates_are_true() -> None:
-    rng = np.random.default_rng(3)
-    Y, candidates = (rng.random((N, L)) < 0.3).astype(np.float32), candidates_with_padding()
-    found = relevance(candidates, sp.csr_matrix(Y))
-    assert found.tolist() == [[bool(j < L and Y[i, j]) for j in row] for i, row in enumerate(candidates)]

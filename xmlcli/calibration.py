@@ -15,7 +15,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit, logit
 
-from xmlcli.scoring import Combination, relevance
+from xmlcli.metrics import hit_matrix
+from xmlcli.scoring import Combination
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -38,7 +39,7 @@ def calibrated(
     there = candidates < Y.shape[1]
     combined = combination.combine(scores, candidates, Y.shape[1])[there].astype(np.float64)
     counts = np.broadcast_to(weights[:, None], there.shape)[there].astype(np.float64)
-    return replace(combination, curve=fit_curve(combined, relevance(candidates, Y)[there], counts))
+    return replace(combination, curve=fit_curve(combined, hit_matrix(candidates, Y)[there], counts))
 
 
 def fit_curve(scores: Doubles, right: npt.NDArray[np.bool_], counts: Doubles) -> tuple[tuple[float, float], ...]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit
 
-from xmlcli.metrics import Metric, evaluate_top_k
-from xmlcli.scoring import DEFAULT, PRODUCTS, Combination, rank, relevance, value
+from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
+from xmlcli.scoring import DEFAULT, PRODUCTS, Combination, rank, value
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ def fit_logistic(
     scores: name → float32 (N, k); candidates: int32 (N, k), padded with L; Y: CSR (N, L); weights: of the documents,
     float32 (N,), by default all alike.
     """
-    there, right = candidates < Y.shape[1], relevance(candidates, Y)
+    there, right = candidates < Y.shape[1], hit_matrix(candidates, Y)
     if not right.any() or right[there].all():
         return DEFAULT
     weights = np.ones(len(candidates), np.float32) if weights is None else weights

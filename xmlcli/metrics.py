@@ -22,8 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from numba import njit
 
 from xmlcli.errors import UsageError
+from xmlcli.threads import over_rows
 
 Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -105,21 +107,31 @@ def evaluate_top_k(
     _check(top, Y, inverse_propensity, depth)
     truth = _positives(Y)
     weights = np.append(inverse_propensity.astype(np.float64), 0.0)  # (L + 1,), the padding id weighs nothing
-    hits = hit_matrix(top[:, :depth], truth)
+    hits = hit_matrix(top[:, :depth], truth).astype(np.float64)
     ideal = _ideal_gains(truth, weights, depth) if any(m.name.startswith("PS") for m in wanted) else hits
     weighted = hits * weights[top[:, :depth]]
     num_true = np.diff(truth.indptr)
     return {str(m): 100.0 * _value(m, hits, weighted, ideal, num_true) for m in wanted}
 
 
-def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """float64 (n, k): 1 where `top` names a true label of its row. `Y` has sorted indices and no stored zero."""
-    num_rows, num_labels = Y.shape
-    width = num_labels + 1
-    rows = np.repeat(np.arange(num_rows, dtype=np.int64), np.diff(Y.indptr))
-    true_keys = rows * width + Y.indices
-    keys = (np.arange(num_rows, dtype=np.int64)[:, None] * width + top).ravel()
-    return _contained(keys, true_keys).reshape(top.shape).astype(np.float64)
+def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+    """Return whether each of `top` is a true label of its row, bool (n, k). `Y` stores no zero."""
+    hits, L = np.zeros(top.shape, np.bool_), Y.shape[1]
+    over_rows(len(top), lambda first, last: _mark_hits(top, Y.indptr, Y.indices, L, first, last, hits), cost=1e4)
+    return hits
+
+
+@njit(cache=True, nogil=True)
+def _mark_hits(top, offsets, labels, num_labels, first, last, hits):  # type: ignore[no-untyped-def]  # pragma: no cover
+    true = np.zeros(num_labels + 1, np.bool_)
+    for i in range(first, last):
+        own = labels[offsets[i] : offsets[i + 1]]
+        for label in own:
+            true[label] = True
+        for j in range(top.shape[1]):
+            hits[i, j] = true[top[i, j]]
+        for label in own:
+            true[label] = False
 
 
 def top_k(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int32]:
@@ -168,11 +180,9 @@ def drop_filtered(top: Ids, pairs: Ids, num_labels: int) -> Ids:
     Returns:
         A new array of the shape and dtype of `top`.
     """
-    width = num_labels + 1
-    keys = np.arange(len(top), dtype=np.int64)[:, None] * width + top
-    filtered = np.unique(pairs[:, 0].astype(np.int64) * width + pairs[:, 1])
+    filtered = sp.csr_matrix((np.ones(len(pairs), np.bool_), pairs.T), shape=(len(top), num_labels + 1))
     kept = top.copy()
-    kept[_contained(keys.ravel(), filtered).reshape(top.shape)] = num_labels
+    kept[hit_matrix(top, filtered)] = num_labels
     order = np.argsort(kept == num_labels, axis=1, kind="stable")
     kept[:] = np.take_along_axis(kept, order, axis=1)
     return kept
@@ -246,15 +256,6 @@ def _block_end(lengths: npt.NDArray[np.int32], start: int) -> int:
     while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _SORT_CELLS:
         stop = start + (stop - start) // 2
     return max(stop, start + 1)
-
-
-def _contained(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which keys occur in an ascending array."""
-    if len(ascending) == 0:
-        return np.zeros(len(keys), dtype=np.bool_)
-    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    found: npt.NDArray[np.bool_] = ascending[place] == keys
-    return found
 
 
 def _positives(Y: sp.csr_matrix) -> sp.csr_matrix:

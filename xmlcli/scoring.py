@@ -17,7 +17,6 @@ import scipy.sparse as sp
 
 from xmlcli.compact import CompactRows
 from xmlcli.linear import score_linear
-from xmlcli.metrics import hit_matrix
 from xmlcli.products import chosen_products
 from xmlcli.selection import sort_rows
 from xmlcli.threads import over_rows
@@ -129,14 +128,6 @@ def _relative(score: Floats, there: npt.NDArray[np.bool_]) -> Floats:
     """Return sigmoid(score) divided by its largest in the row; 0 for padding."""
     squashed = np.where(there, 1 / (1 + np.exp(-score)), 0)
     return np.asarray(squashed / np.maximum(squashed.max(axis=1, keepdims=True), 1e-12), np.float32)
-
-
-def relevance(candidates: Ints, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
-    """Return whether each candidate int32 (N, k) is a label of its document in Y (N, L); False for padding.
-
-    Y has sorted indices and no stored zero.
-    """
-    return hit_matrix(candidates, Y).astype(bool)
 
 
 def rank(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[Ints, Floats]:
