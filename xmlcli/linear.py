@@ -136,15 +136,41 @@ def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints)
     (N, k), padded with L.
     """
     scores = np.zeros(candidates.shape, np.float32)
+    L, F = classifiers.shape[0], X.shape[1]
+    in_table = L * F + candidates.shape[1] * X.nnz  # numbers read where all weights stand in a table, zeros too
+    if in_table < candidates.size / max(L, 1) * classifiers.nnz and 4 * classifiers.nnz >= L * F:
+        table = np.zeros((L, F + 1), np.float32)
+        table[:, : classifiers.shape[1]] = classifiers.toarray()
 
-    def kernel(first: int, last: int) -> None:
-        _score(
-            X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
-            X.shape[1], first, last, scores,
-        )  # fmt: skip
+        def kernel(first: int, last: int) -> None:
+            _look_up(X.indptr, X.indices, X.data, table, candidates, first, last, scores)
+    else:
+
+        def kernel(first: int, last: int) -> None:
+            _score(
+                X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
+                F, first, last, scores,
+            )  # fmt: skip
 
     over_rows(len(candidates), kernel)
     return scores
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def _look_up(x_offsets, x_columns, x_values, table, candidates, first, last, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add up the weights of a document's few words, for classifiers that have one for many a word."""
+    L, bias = len(table), table.shape[1] - 1
+    for i in range(first, last):
+        of_row = slice(x_offsets[i], x_offsets[i + 1])
+        columns, values = x_columns[of_row], x_values[of_row]
+        for j in range(candidates.shape[1]):
+            label = candidates[i, j]
+            if label < L:
+                weights = table[label]
+                score = weights[bias]
+                for p in range(len(columns)):
+                    score += values[p] * weights[columns[p]]
+                scores[i, j] = score
 
 
 @njit(cache=True, fastmath=True, nogil=True)

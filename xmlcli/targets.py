@@ -42,7 +42,10 @@ class Targets:
 def draw_targets(
     Y: Rows, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
 ) -> Targets:
-    """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k)."""
+    """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k).
+
+    trainable: int64 (L',), the labels with documents, ascending.
+    """
     num_labels = Y.shape[1]
     rows, positives = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr)), Y.indices
     if config.max_positives is not None:
@@ -57,10 +60,6 @@ def draw_targets(
     chosen = np.zeros(num_labels, np.bool_)
     for some in (positives, near, drawn):
         chosen[some] = True
-    if config.negatives == "batch":
-        has_documents = np.zeros(num_labels, np.bool_)
-        has_documents[trainable] = True
-        chosen &= has_documents
     labels = np.flatnonzero(chosen)
     mask = None
     if config.negatives == "document":
@@ -68,6 +67,9 @@ def draw_targets(
         mask[rows, np.searchsorted(labels, positives)] = True
         there = shortlist < num_labels
         mask[np.nonzero(there)[0], np.searchsorted(labels, shortlist[there])] = True
+    else:
+        place = np.minimum(np.searchsorted(trainable, labels), len(trainable) - 1)
+        labels = labels[trainable[place] == labels]
     columns = np.searchsorted(labels, positives)
     order = np.argsort(columns, kind="stable")
     return Targets(labels, rows[order], columns[order], mask)
