@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -13,6 +13,7 @@ from xmlcli.selection import kth_largest, sort_rows
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(values=arrays.arrays(np.float32, st.integers(1, 60), elements=finite), data=st.data())
 def test_the_kth_largest_is_the_kth_of_all_sorted(values: np.ndarray, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(values)))
