@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xmlcli.collecting import without_collecting
 from xmlcli.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -13,7 +14,8 @@ def resolve_device(name: str) -> str:
         raise UsageError(f"no device {name!r}", expected=", ".join(DEVICES))
     if name == "cpu":
         return name
-    import torch
+    with without_collecting():
+        import torch
 
     if torch.cuda.is_available():
         return "cuda"

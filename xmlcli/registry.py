@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from xmlcli.collecting import without_collecting
 from xmlcli.stages.job import Job
 
 Run = Callable[[Job], None]
@@ -47,7 +48,8 @@ def find_stage(stage: str) -> Stage:
     constants = _constants(Path(__file__).parent / "stages" / f"{name}.py")
 
     def load() -> Run:
-        run: Run = importlib.import_module(f"xmlcli.stages.{name}").run
+        with without_collecting():
+            run: Run = importlib.import_module(f"xmlcli.stages.{name}").run
         return run
 
     def load_sources() -> Sources:

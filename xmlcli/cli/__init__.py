@@ -5,6 +5,8 @@ One file a subcommand: `x_cli` parses, `x` works. Whatever is slow to import is 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from typing import Annotated
@@ -93,6 +95,7 @@ for _name, _command in (
 def main() -> None:
     """Run the command line; a known error is one red line and exit code 2, Ctrl-C one line and 130."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait, and take cores from ours
+    atexit.register(gc.freeze)  # or Python would go through all objects of all modules once more before it ends
     try:
         code = app(standalone_mode=False)
     except XmlcliError as error:
