@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ import torch
 
 from xmlcli.threads import num_threads
 
+_X86 = ("x86_64", "AMD64")
+
 
 @cache
 def matrix_dtype(device: str) -> torch.dtype:
@@ -19,6 +22,8 @@ def matrix_dtype(device: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     supported = available and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if supported and platform.machine() in _X86:  # where AVX-512 alone counts, on which oneDNN does it in software
+        supported = torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if supported else torch.float32
 
 
