@@ -17,6 +17,7 @@ from xmlcli import pipeline, training
 from xmlcli.config import ModelConfig
 from xmlcli.dense_index import ExactIndex
 from xmlcli.encoder import TokenUse, encode
+from xmlcli.head import draw_kept
 from xmlcli.model import Model, empty_model
 from xmlcli.targets import Targets
 from xmlcli.training import Step, train_step
@@ -32,7 +33,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
     X, Y = collection(40, 10, 0)
     rows, columns = Y.nonzero()
     targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)
-    step = Step(X, TokenUse.of(X), targets, 0)
+    step = Step(X, TokenUse.of(X), targets, draw_kept(2, 40, 16, 0.3, np.random.default_rng(0)))
     found: dict[str, Model] = {}
     for device in ("cpu", "cuda"):
         model = found[device] = empty_model(X.shape[1], 10, ENCODER, optimiser, device=device)

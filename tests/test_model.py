@@ -65,7 +65,6 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
     encoder = load_encoder(tensors, config)
     assert torch.equal(predictions(loaded), predictions(model))
     assert torch.equal(encode(encoder, X), encode(model.encoder, X))
-    assert not encoder.training
 
     forgetful = empty_model(X.shape[1], 6, config, optimiser)
     forgetful.load(tensors, None)

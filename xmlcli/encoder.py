@@ -24,25 +24,11 @@ from xmlcli.progress import Progress, silent
 from xmlcli.runtime import one_thread_each
 
 _BLOCK = 1024
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
-
-
-def dropout(z: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
-    """Set entries to zero, each with the probability `rate` to the next 256th, and scale the others up to match.
-
-    Eight entries share one random number of 64 bits: on a CPU torch's own dropout takes ten times as long.
-    """
-    limit = round(256 * rate)
-    if not training or limit == 0:
-        return z
-    bits = torch.empty(-(-z.numel() // 8), dtype=torch.int64, device=z.device).random_(-(2**63), None)
-    drawn = bits.view(torch.uint8)[: z.numel()].view(z.shape).float()
-    kept = drawn.sub_(limit - 1).clamp_(0, 1)  # comparisons take several times as long
-    return z * kept.mul_(256 / (256 - limit))
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class Residual(nn.Module):
-    """z + dropout(relu(W z / sigma(W) + b)), sigma by power iteration, one step each training pass.
+    """z + relu(W z / sigma(W) + b), sigma by power iteration, one step each training pass.
 
     `settled` runs the iteration to its end at the start. Without it the first pass divides by a random number, as the
     authors' code does (method notes, D2).
@@ -51,28 +37,29 @@ class Residual(nn.Module):
     u: torch.Tensor
     v: torch.Tensor
 
-    def __init__(self, dim: int, dropout: float, *, settled: bool, generator: torch.Generator) -> None:
+    def __init__(self, dim: int, *, settled: bool, generator: torch.Generator) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.eye(dim))
         self.bias = nn.Parameter(torch.zeros(dim))
-        self.dropout = dropout
         self.register_buffer("u", F.normalize(torch.randn(dim, generator=generator), dim=0))
         self.register_buffer("v", F.normalize(torch.randn(dim, generator=generator), dim=0))
         if settled:
             for _ in range(15):
-                self._power_step()
+                self.power_step()
 
     @torch.no_grad()
-    def _power_step(self) -> None:
+    def power_step(self) -> None:
+        """Bring u and v nearer to the singular vectors of the largest singular value."""
         self.v.copy_(F.normalize(self.weight.T @ self.u, dim=0))
         self.u.copy_(F.normalize(self.weight @ self.v, dim=0))
 
+    def sigma(self) -> torch.Tensor:
+        """Return the largest singular value of the weight as u and v have it, a scalar."""
+        return self.u @ self.weight @ self.v
+
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """z: float32 (B, D) → (B, D)."""
-        if self.training:
-            self._power_step()
-        sigma = self.u.clone() @ self.weight @ self.v.clone()
-        return z + dropout(F.relu(z @ (self.weight / sigma).T + self.bias), self.dropout, self.training)
+        return z + F.relu(z @ (self.weight / self.sigma()).T + self.bias)
 
 
 class Encoder(nn.Module):
@@ -88,9 +75,7 @@ class Encoder(nn.Module):
         self.activation = config.activation
         self.dropout = config.dropout
         self.residual = (
-            Residual(config.dim, config.dropout, settled=config.start == "spectral", generator=generator)
-            if config.residual
-            else None
+            Residual(config.dim, settled=config.start == "spectral", generator=generator) if config.residual else None
         )
 
     @property
@@ -99,8 +84,8 @@ class Encoder(nn.Module):
         return self.tokens.shape[1]
 
     def head(self, bags: torch.Tensor) -> torch.Tensor:
-        """Turn sums of token vectors (B, D) into document vectors (B, D)."""
-        z = dropout(_ACTIVATIONS[self.activation](bags), self.dropout, self.training)
+        """Turn sums of token vectors (B, D) into document vectors (B, D), without dropout."""
+        z = ACTIVATIONS[self.activation](bags)
         return z if self.residual is None else self.residual(z)
 
 
@@ -149,8 +134,7 @@ class TokenUse:
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:
-    """Return the document vectors f(x), float32 (N, D), in evaluation mode on the encoder's device."""
-    encoder.eval()
+    """Return the document vectors f(x), float32 (N, D), on the encoder's device."""
     out = torch.empty(X.shape[0], encoder.dim, device=encoder.tokens.device)
 
     @torch.no_grad()

@@ -35,18 +35,11 @@ class TorchLink:
         self.rank = dist.get_rank()
         self._group = group
         self._sent = 0
-        self._others: list[TorchLink] = []
 
     @property
     def sent(self) -> int:
-        """Bytes sent so far, those of links made of this one included."""
-        return self._sent + sum(other.sent for other in self._others)
-
-    def apart(self) -> TorchLink:
-        """See `ranks.Link.apart`."""
-        other = TorchLink(dist.new_group(backend="gloo", timeout=FOREVER))
-        self._others.append(other)
-        return other
+        """Bytes sent so far."""
+        return self._sent
 
     def gather(self, parts: Sequence[Array]) -> list[list[Array]]:
         """See `ranks.Link.gather`."""

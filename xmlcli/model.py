@@ -106,4 +106,4 @@ def load_encoder(tensors: Mapping[str, torch.Tensor], config: ModelConfig, *, de
     """Make the encoder of `Model.tensors`, for encoding alone."""
     found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=0)
     found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
-    return found.to(device).eval()
+    return found.to(device)

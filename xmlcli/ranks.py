@@ -10,7 +10,7 @@ All ranks must call the same methods in the same order. Nothing here needs torch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -31,9 +31,6 @@ class Link(Protocol):
     @property
     def sent(self) -> int:
         """Bytes that this rank has sent."""
-
-    def apart(self) -> Link:
-        """Return another link between the same ranks, for a thread of its own; all ranks must ask for it together."""
 
     def gather(self, parts: Sequence[Array]) -> list[list[Array]]:
         """Return every rank's arrays; they may differ in their first dimension."""
@@ -71,10 +68,6 @@ class Ranks:
     def sent(self) -> int:
         """Bytes this rank has sent so far."""
         return self.link.sent if self.link else 0
-
-    def apart(self) -> Ranks:
-        """Return the same ranks for another thread, which may then exchange in an order of its own."""
-        return replace(self, link=self.link.apart()) if self.link else self
 
     def bounds(self, total: int) -> npt.NDArray[np.int64]:
         """Return where each rank's share of `total` rows begins, and the end; int64 (R + 1,)."""

@@ -27,15 +27,6 @@ def matrix_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if supported else torch.float32
 
 
-def seed_torch(seed: int, device: torch.device) -> None:
-    """Seed torch's generator of that device.
-
-    `torch.manual_seed` seeds all of them, and remembers each call, with its stack, for a GPU that is not in use yet.
-    """
-    generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
-    generator.manual_seed(seed)
-
-
 @contextmanager
 def one_thread_each() -> Iterator[Executor]:
     """Give a pool of threads, in each of which, as in the caller's, torch uses that one thread.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from numba import njit
 
 from xmlcli.batches import Rows
 from xmlcli.config import ClfConfig
@@ -46,48 +47,72 @@ def draw_targets(
 
     trainable: int64 (L',), the labels with documents, ascending.
     """
-    num_labels = Y.shape[1]
-    rows, positives = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr)), Y.indices
+    num_labels, offsets, positives = Y.shape[1], Y.indptr, Y.indices
     if config.max_positives is not None:
-        keep = _at_most(Y, config.max_positives, rng)
-        rows, positives = rows[keep], positives[keep]
-    if config.negatives == "document":
-        shortlist = _own_shortlist(rows, positives, shortlist, num_labels)
-    else:
-        shortlist = shortlist[:, : config.hard_negatives]
-    near = shortlist[shortlist < num_labels]
-    drawn = rng.choice(trainable, config.random_negatives) if config.random_negatives else trainable[:0]
-    chosen = np.zeros(num_labels, np.bool_)
-    for some in (positives, near, drawn):
-        chosen[some] = True
-    labels = np.flatnonzero(chosen)
-    mask = None
-    if config.negatives == "document":
-        mask = np.zeros((Y.shape[0], len(labels)), bool)
-        mask[rows, np.searchsorted(labels, positives)] = True
-        there = shortlist < num_labels
-        mask[np.nonzero(there)[0], np.searchsorted(labels, shortlist[there])] = True
-    else:
-        place = np.minimum(np.searchsorted(trainable, labels), len(trainable) - 1)
-        labels = labels[trainable[place] == labels]
-    columns = np.searchsorted(labels, positives)
-    order = np.argsort(columns, kind="stable")
-    return Targets(labels, rows[order], columns[order], mask)
+        offsets, positives = _at_most(Y, config.max_positives, rng)
+    drawn = trainable[rng.integers(0, max(len(trainable), 1), config.random_negatives if len(trainable) else 0)]
+    if config.negatives == "batch":
+        near = np.ascontiguousarray(shortlist[:, : config.hard_negatives])
+        labels, rows, columns = _union(offsets, positives, near, drawn, trainable, num_labels)
+        return Targets(labels, rows, columns, None)
+    near = _own_shortlist(offsets, positives, shortlist, num_labels)
+    labels, rows, columns = _union(offsets, positives, near, drawn, np.arange(num_labels), num_labels)
+    mask = np.zeros((Y.shape[0], len(labels)), bool)
+    mask[rows, columns] = True
+    there = near < num_labels
+    mask[np.nonzero(there)[0], np.searchsorted(labels, near[there])] = True
+    return Targets(labels, rows, columns, mask)
 
 
-def _at_most(Y: Rows, most: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Mark `most` positives of each row of Y, drawn without replacement; bool (nnz,) in CSR order."""
-    rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
+@njit(cache=True, nogil=True)
+def _union(offsets, positives, near, drawn, trainable, num_labels):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return the labels of all three kinds that are trainable, ascending, and the positives by ascending column.
+
+    offsets, positives: of the documents' rows; near: (B, k), padded with L; drawn: int64. Compiled whole, for a thread
+    that draws asks for Python's lock seldom.
+    """
+    marked, place = np.zeros(num_labels, np.bool_), np.empty(num_labels, np.int32)
+    for label in positives:
+        marked[label] = True
+    for document in range(len(near)):
+        for label in near[document]:
+            if label < num_labels:
+                marked[label] = True
+    for label in drawn:
+        marked[label] = True
+    labels = np.flatnonzero(marked)
+    if len(trainable) < num_labels:
+        at = np.searchsorted(trainable, labels)
+        labels = labels[(at < len(trainable)) & (trainable[np.minimum(at, len(trainable) - 1)] == labels)]
+    for column in range(len(labels)):
+        place[labels[column]] = column
+    ends = np.zeros(len(labels) + 1, np.int64)
+    for label in positives:
+        ends[place[label] + 1] += 1
+    ends = np.cumsum(ends)
+    rows, columns = np.empty(ends[-1], np.int64), np.empty(ends[-1], np.int64)
+    for document in range(len(offsets) - 1):
+        for p in range(offsets[document], offsets[document + 1]):
+            column = place[positives[p]]
+            rows[ends[column]], columns[ends[column]] = document, column
+            ends[column] += 1
+    return labels, rows, columns
+
+
+def _at_most(Y: Rows, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Return offsets and labels of `most` positives of each row of Y, drawn without replacement."""
+    counts = np.diff(Y.indptr)
+    rows = np.repeat(np.arange(Y.shape[0]), counts)
     order = np.lexsort((rng.random(len(Y.indices)), rows))
     keep = np.zeros(len(Y.indices), bool)
     keep[order] = np.arange(len(Y.indices)) - Y.indptr[rows] < most
-    return keep
+    return np.append(0, np.cumsum(np.minimum(counts, most))).astype(np.int32), Y.indices[keep]
 
 
-def _own_shortlist(rows: npt.NDArray[np.int64], positives: Ints, shortlist: Ints, num_labels: int) -> Ints:
+def _own_shortlist(offsets: Ints, positives: Ints, shortlist: Ints, num_labels: int) -> Ints:
     """Return the shortlists with each document's `positives` put first, and cut to the old length."""
     k = shortlist.shape[1]
-    own = sp.csr_matrix((np.ones(len(rows), bool), (rows, positives)), shape=(shortlist.shape[0], num_labels + 1))
+    own = sp.csr_matrix((np.ones(len(positives), bool), positives, offsets), shape=(len(shortlist), num_labels + 1))
     is_positive = own[np.repeat(np.arange(len(shortlist)), k), shortlist.ravel()].A1.reshape(shortlist.shape)
     counts = np.diff(own.indptr)[:, None]
     place = np.cumsum(~is_positive, axis=1) - 1 + counts  # the column of each negative

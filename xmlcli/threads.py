@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 _FEW = 16  # rows, for which handing them to threads costs more than it brings
 _LARGE = 1e6  # additions, for which it costs less
@@ -27,6 +31,27 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
 
 
+def in_turns(call: Callable[[Item], Found], items: Sequence[Item], pool: Executor) -> list[Found]:
+    """Return what `call` makes of each item, in order; this thread and others of the pool take one after the other.
+
+    The caller works too, for waking another thread takes as long as a small item, and needs none of the pool's: where
+    all are busy, with this call itself perhaps, it does everything.
+    """
+    found: dict[int, Found] = {}
+    left = iter(range(len(items)))
+
+    def work() -> None:
+        for at in left:
+            found[at] = call(items[at])
+
+    others = [pool.submit(work) for _ in range(min(num_threads(), len(items)) - 1)]
+    work()
+    for other in others:
+        if not other.cancel():
+            other.result()
+    return [found[at] for at in range(len(items))]
+
+
 def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: float = _LARGE) -> None:
     """Call `kernel(first, last)` on ranges that cover all rows, on as many threads as there are processors.
 
@@ -37,5 +62,4 @@ def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: floa
         kernel(0, num_rows)
         return
     step = max(1, -(-num_rows // (4 * num_threads())))  # several ranges a thread, for rows differ in length
-    for task in [_pool().submit(kernel, at, min(at + step, num_rows)) for at in range(0, num_rows, step)]:
-        task.result()
+    in_turns(lambda at: kernel(at, min(at + step, num_rows)), range(0, num_rows, step), _pool())

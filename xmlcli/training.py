@@ -6,13 +6,15 @@ each document (`negatives: batch`). With `negatives: document`, as the authors d
 positives and shortlist. Gradients by classifier rows and token rows are formed by hand and go to row optimisers.
 
 Every step draws its random numbers from (seed, cycle, step) alone, so a run that goes on from a checkpoint makes the
-same steps as one that was never stopped. While a step is made, a thread draws the next one.
+same steps as one that was never stopped. No thread draws the next step meanwhile: waiting for Python's lock would cost
+each as much as drawing takes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,20 +22,22 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 
 from xmlcli.batches import Rows, take_rows
-from xmlcli.encoder import TokenUse, bag
+from xmlcli.encoder import Encoder, TokenUse, bag
+from xmlcli.head import HeadPass, draw_kept
 from xmlcli.model import Classifiers, Model
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks, stack_csr
-from xmlcli.runtime import matrix_dtype, one_thread_each, seed_torch
+from xmlcli.runtime import matrix_dtype, one_thread_each
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
-from xmlcli.threads import num_threads, over_rows
+from xmlcli.threads import in_turns, num_threads, over_rows
 
+Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-_TILE = 64  # bytes, of which a processor multiplies whole tiles
 _LABELS = 32  # that a slice is filled up to an odd multiple of
 _SLICE = 1024  # labels, about, whose loss one thread computes at a time: what they need fits its cache
 
@@ -71,16 +75,17 @@ class TrainingData:
         trainable = np.flatnonzero(Y.getnnz(axis=0))
         return TrainingData(X[own], Y[own], np.asarray(shortlist[own]), trainable, own, len(rows), ranks)
 
-    def batch(self, rows: npt.NDArray[np.int64], width: int, ranks: Ranks) -> tuple[Rows, Rows, Ints]:
+    def batch(self, rows: npt.NDArray[np.int64], width: int) -> tuple[Rows, Rows, Ints]:
         """Return X, Y and the first `width` of the shortlists of documents, counted over all ranks, in that order.
 
         Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
         """
+        ranks = self.ranks
+        if ranks.size == 1:
+            return take_rows(self.X, rows), take_rows(self.Y, rows), self.shortlist[rows, :width]
         share = ranks.share(self.num_documents)
         mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
         X, Y, shortlist = take_rows(self.X, mine), take_rows(self.Y, mine), self.shortlist[mine, :width]
-        if ranks.size == 1:
-            return X, Y, shortlist
         parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
         place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
         X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
@@ -89,32 +94,27 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step is made of: the batch's features by document and by token, its targets, the seed of its dropout."""
+    """What one step is made of: the batch's features by document and by token, its targets, what dropout keeps."""
 
     X: Rows
     use: TokenUse
     targets: Targets
-    seed: int
+    kept: list[Floats]
 
 
-def draw_step(
-    data: TrainingData, schedule: Schedule, number: int, *, cycle: int, seed: int, ranks: Ranks = ALONE
-) -> Step:
-    """Draw a step (0 is the cycle's first) from (seed, cycle, number), alike on all ranks but for the targets.
-
-    `ranks` are those of the data, over a link that no other thread uses.
-    """
+def draw_step(data: TrainingData, schedule: Schedule, number: int, encoder: Encoder, *, cycle: int, seed: int) -> Step:
+    """Draw a step (0 is the cycle's first) from (seed, cycle, number), alike on all ranks but for the targets."""
     epoch, batch = divmod(number, schedule.steps_an_epoch)
     config, L = schedule.config, data.Y.shape[1]
     rows = _order(data.num_documents, seed, cycle, epoch)[
         batch * schedule.batch_size : (batch + 1) * schedule.batch_size
     ]
     rng = np.random.default_rng((seed, cycle, epoch, batch))
-    dropout = int(rng.integers(2**62))
+    kept = draw_kept(1 if encoder.residual is None else 2, len(rows), encoder.dim, encoder.dropout, rng)
     width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
-    X, Y, shortlist = data.batch(rows, width, ranks)
-    targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(ranks.share(L), L)
-    return Step(X, TokenUse.of(X), targets, dropout)
+    X, Y, shortlist = data.batch(rows, width)
+    targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(data.ranks.share(L), L)
+    return Step(X, TokenUse.of(X), targets, kept)
 
 
 @lru_cache(maxsize=2)
@@ -122,8 +122,8 @@ def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray
     return np.random.default_rng((seed, cycle, epoch)).permutation(num_documents)
 
 
-Move = Callable[[torch.Tensor, torch.Tensor], None]
-"""Moves labels int64 (U,) against the gradient by their weights and biases, float32 (U, D + 1)."""
+Move = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None]
+"""Moves labels int64 (U,) against the gradients by their weights, float32 (U, D), and biases, float32 (U, 1)."""
 
 
 def label_gradients(
@@ -132,40 +132,42 @@ def label_gradients(
     """Return the gradient by documents, float32 (B, D), of a batch's masked logistic loss; `move` gets those by labels.
 
     documents: float32 (B, D). Each thread computes the loss of a slice of the labels and moves them at once, while they
-    are in its cache. A bias is the weight of one more entry of a document, which is 1. Slices are filled up with labels
-    of zeros, to sizes that come again: a product is prepared for each shape anew, which takes as long as the product.
+    are in its cache. Slices are filled up, with a label that then counts nothing, to sizes that come again: a product
+    may be prepared for each shape anew, which takes as long as the product.
     """
-    device, (B, D), U = documents.device, documents.shape, len(targets.labels)
+    device, U = documents.device, len(targets.labels)
     dtype = matrix_dtype(device.type)
     size = slice_size(U, num_threads()) if device.type == "cpu" else multiple(U, _LABELS)
-    h = torch.zeros(B, multiple(D + 1, _TILE // dtype.itemsize), dtype=dtype, device=device)
-    h[:, :D] = documents
-    h[:, D] = 1
+    h, minus_one = documents.to(dtype), torch.tensor(-1, dtype=dtype, device=device)
 
     def of_slice(start: int) -> torch.Tensor:
-        """Move a slice of the labels; return what it adds to the gradient by documents, (B, D')."""
+        """Move a slice of the labels; return what it adds to the gradient by documents, (B, D)."""
         own = slice(start, min(start + size, U))
-        labels = torch.from_numpy(targets.labels[own]).to(device)
-        weight = torch.zeros(size, h.shape[1], dtype=dtype, device=device)
-        weight[: len(labels), :D] = classifiers.weight.index_select(0, labels)
-        weight[: len(labels), D] = classifiers.bias[labels, 0]
-        grad = (h @ weight.T).sigmoid_()  # (B, size)
+        count, filled = own.stop - start, np.zeros(size, np.int64)
+        filled[:count] = targets.labels[own]
+        labels = torch.from_numpy(filled).to(device)
+        weight = classifiers.weight.index_select(0, labels).to(dtype)
+        bias = classifiers.bias.index_select(0, labels).to(dtype)
+        bias[count:] = -math.inf
+        grad = F.linear(h, weight, bias[:, 0]).sigmoid_()  # (B, size)
         first, last = np.searchsorted(targets.columns, (own.start, own.stop))
         at, columns = (
             torch.from_numpy(places).to(device)
             for places in (targets.rows[first:last], targets.columns[first:last] - start)
         )
-        grad[at, columns] -= 1
+        grad.index_put_((at, columns), minus_one, accumulate=True)
         if targets.mask is not None:
-            grad[:, : len(labels)] *= torch.from_numpy(targets.mask[:, own]).to(device)
-        move(labels, (grad.T @ h)[: len(labels), : D + 1].float())
-        return grad @ weight
+            grad[:, :count] *= torch.from_numpy(targets.mask[:, own]).to(device)
+        by_documents = grad @ weight
+        by_weight, by_bias = (grad.T @ h)[:count], grad.sum(dim=0, dtype=torch.float32)[:count, None]
+        move(labels[:count], by_weight.float(), by_bias)
+        return by_documents
 
-    starts = range(0, U, size)
-    total = torch.zeros(B, h.shape[1], device=device)
-    for part in (pool.map if len(starts) > 1 else map)(of_slice, starts):
-        total += part
-    return total[:, :D].contiguous()
+    first, *others = in_turns(of_slice, range(0, U, size), pool)
+    total = first.float()
+    for other in others:
+        total += other
+    return total
 
 
 def slice_size(num_labels: int, threads: int) -> int:
@@ -190,32 +192,28 @@ def train_step(
 
     Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
     """
-    seed_torch(step.seed, model.encoder.tokens.device)
-    model.encoder.train()
-    bags = bag(step.X, model.encoder.tokens.data).requires_grad_()
-    h = model.encoder.head(bags)  # (B, D)
+    device = model.encoder.tokens.device
+    head = HeadPass(
+        model.encoder, bag(step.X, model.encoder.tokens.data), [torch.from_numpy(k).to(device) for k in step.kept]
+    )
     model.weight_optimiser.begin(learning_rate)
     model.bias_optimiser.begin(learning_rate)
 
-    def move_labels(labels: torch.Tensor, grad: torch.Tensor) -> None:
-        model.weight_optimiser.move(labels, grad[:, :-1].contiguous())
-        model.bias_optimiser.move(labels, grad[:, -1:].contiguous())
+    def move_labels(labels: torch.Tensor, by_weight: torch.Tensor, by_bias: torch.Tensor) -> None:
+        model.weight_optimiser.move(labels, by_weight)
+        model.bias_optimiser.move(labels, by_bias)
 
-    by_documents = ranks.sum(label_gradients(h.detach(), model.classifiers, step.targets, move_labels, pool))
-    if model.residual_optimiser is not None:
-        model.residual_optimiser.zero_grad()
-    (h * by_documents).sum().backward()  # type: ignore[no-untyped-call]  # h.backward(…) would import sympy
+    by_documents = ranks.sum(label_gradients(head.vectors, model.classifiers, step.targets, move_labels, pool))
+    by_bags, tokens = head.backward(by_documents), torch.from_numpy(step.use.rows).to(device)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
-    by_bags, tokens = bags.grad, torch.from_numpy(step.use.rows).to(bags.device)
-    assert by_bags is not None
     model.tokens_optimiser.begin(learning_rate)
 
     def move_tokens(first: int, last: int) -> None:
         model.tokens_optimiser.move(tokens[first:last], step.use.gradient(by_bags, first, last))
 
-    if bags.device.type == "cpu":
-        over_rows(len(tokens), move_tokens, cost=4 * h.shape[1])
+    if device.type == "cpu":
+        over_rows(len(tokens), move_tokens, cost=4 * model.encoder.dim)
     else:
         move_tokens(0, len(tokens))
 
@@ -232,19 +230,9 @@ def train(
     progress: Progress = silent,
 ) -> None:
     """Train the model in place from step `start` to the end of the cycle; `after_step` hears how many are done."""
-
-    def draw(number: int) -> Future[Step] | None:
-        if number >= schedule.steps:
-            return None
-        return pool.submit(draw_step, data, schedule, number, cycle=cycle, seed=seed, ranks=drawing)
-
-    ranks, drawing = data.ranks, data.ranks.apart()
-
     with one_thread_each() as pool:
-        coming = draw(start)
         for number in range(start, schedule.steps):
-            assert coming is not None
-            step, coming = coming.result(), draw(number + 1)
+            step = draw_step(data, schedule, number, model.encoder, cycle=cycle, seed=seed)
             rate = schedule.learning_rate(cycle, number)
             train_step(
                 model,
@@ -252,7 +240,7 @@ def train(
                 learning_rate=rate,
                 residual_rate=rate * schedule.config.residual_rate,
                 pool=pool,
-                ranks=ranks,
+                ranks=data.ranks,
             )
             after_step(number + 1)
             progress("train", number + 1, schedule.steps)
