@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from xmlcli import threads
-from xmlcli.threads import over_rows
+from xmlcli.threads import in_turns, over_rows
 
 
 @pytest.fixture(params=[1, 2, 3, 16])
@@ -38,6 +39,35 @@ def test_what_a_kernel_raises_comes_out() -> None:
 
     with pytest.raises(ZeroDivisionError):
         over_rows(100, kernel)
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("num_items", [0, 1, 2, 7, 100])
+def test_items_are_called_once_and_found_in_order(num_items: int) -> None:
+    called: list[int] = []
+
+    def call(item: int) -> int:
+        called.append(item)
+        return item**2
+
+    with ThreadPoolExecutor(3) as pool:
+        assert in_turns(call, range(num_items), pool) == [item**2 for item in range(num_items)]
+    assert sorted(called) == list(range(num_items))
+
+
+def test_the_caller_works_with_others_and_alone_where_all_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    both, free = threading.Barrier(2, timeout=30), threading.Event()
+
+    def meet(item: int) -> int:
+        both.wait()
+        return threading.get_ident()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert threading.get_ident() in in_turns(meet, [0, 1], pool)
+        pool.submit(free.wait)
+        assert set(in_turns(lambda _: threading.get_ident(), range(9), pool)) == {threading.get_ident()}
+        free.set()
 
 
 def test_one_thread_takes_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
