@@ -226,6 +226,16 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
         assert not torch.equal(full, half)
 
 
+def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
+    none = np.zeros(0, np.int64)
+    model = empty_model(20, 15, ENCODER, "adagrad")
+    with ThreadPoolExecutor(1) as pool:
+        found = training.label_gradients(
+            torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *moved: pytest.fail(), pool
+        )
+    assert found.tolist() == torch.zeros(4, 6).tolist()
+
+
 def test_products_have_whole_tiles() -> None:
     assert [training.multiple(n, 32) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
 

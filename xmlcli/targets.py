@@ -50,7 +50,7 @@ def draw_targets(
     num_labels, offsets, positives = Y.shape[1], Y.indptr, Y.indices
     if config.max_positives is not None:
         offsets, positives = _at_most(Y, config.max_positives, rng)
-    drawn = trainable[rng.integers(0, max(len(trainable), 1), config.random_negatives if len(trainable) else 0)]
+    drawn = trainable[rng.integers(0, len(trainable), config.random_negatives)]
     if config.negatives == "batch":
         near = np.ascontiguousarray(shortlist[:, : config.hard_negatives])
         labels, rows, columns = _union(offsets, positives, near, drawn, trainable, num_labels)
@@ -68,8 +68,7 @@ def draw_targets(
 def _union(offsets, positives, near, drawn, trainable, num_labels):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return the labels of all three kinds that are trainable, ascending, and the positives by ascending column.
 
-    offsets, positives: of the documents' rows; near: (B, k), padded with L; drawn: int64. Compiled whole, for a thread
-    that draws asks for Python's lock seldom.
+    offsets, positives: of the documents' rows; near: (B, k), padded with L; drawn: int64.
     """
     marked, place = np.zeros(num_labels, np.bool_), np.empty(num_labels, np.int32)
     for label in positives:

@@ -163,10 +163,9 @@ def label_gradients(
         move(labels[:count], by_weight.float(), by_bias)
         return by_documents
 
-    first, *others = in_turns(of_slice, range(0, U, size), pool)
-    total = first.float()
-    for other in others:
-        total += other
+    total = torch.zeros(documents.shape, device=device)
+    for part in in_turns(of_slice, range(0, U, size), pool):
+        total += part
     return total
 
 
