@@ -231,7 +231,7 @@ def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     model = empty_model(20, 15, ENCODER, "adagrad")
     with ThreadPoolExecutor(1) as pool:
         found = training.label_gradients(
-            torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *moved: pytest.fail(), pool
+            torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *_: pytest.fail("moved"), pool
         )
     assert found.tolist() == torch.zeros(4, 6).tolist()
 
