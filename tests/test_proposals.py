@@ -27,7 +27,7 @@ def test_two_parts_find_what_one_search_finds(L: int, k: int, monkeypatch: pytes
     frequencies = (rng.integers(0, 4, L) + (np.arange(L) == 0)).astype(np.float32)  # some labels cannot be found
     labels = LabelVectors(Z, (0.1 * np.log1p(frequencies)).astype(np.float32), words)
     seen: list[int] = []
-    by_words = make_index(labels, frequencies, replace(CONFIG, vectors=0.0))
+    by_words = make_index(labels, frequencies, replace(CONFIG, vectors=0.0), in_order=False)
     proposed = propose(by_words, X, k, L, ALONE, progress=lambda what, done, of: seen.append(done))
     assert proposed.labels.shape == proposed.scores.shape == (50, min(2 * k, L))
     assert seen == sorted(seen)

@@ -66,6 +66,20 @@ def test_shortlists_are_those_of_loops_over_documents_and_labels(
     assert np.allclose(scores, best, atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize(("L", "k"), [(3000, 10), (300, 100), (40, 40), (7, 20)])
+def test_without_order_the_same_labels_are_found(L: int, k: int, share: float) -> None:
+    given = problem(L, 30, L)
+    given["bonus"] = np.round(given["bonus"], 1)  # many equal scores where no word is shared
+    index = WordIndex(
+        given["words"], given["Z"], bonus=given["bonus"], searchable=given["searchable"], share=share, in_order=False
+    )
+    indices, scores = index.search(given["documents"], k, X=given["X"])
+    order = np.lexsort((indices, -scores), axis=1)
+    found = (np.take_along_axis(table, order, axis=1) for table in (indices, scores))
+    assert [table.tolist() for table in found] == [table.tolist() for table in search(k, share=share, **given)]
+
+
 def test_without_a_share_of_the_vectors_every_nearest_label_is_found() -> None:
     given = problem(2000, 30, 6)
     _, scores = search(25, share=0.0, **given)

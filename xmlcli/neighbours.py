@@ -45,14 +45,16 @@ class LabelVectors:
 
 
 def make_index(
-    labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, device: str = "cpu", ranks: Ranks = ALONE
-) -> Index:
+    labels: LabelVectors, frequencies: Floats, config: ShortlistConfig, *, in_order: bool = True, device: str = "cpu",
+    ranks: Ranks = ALONE,
+) -> Index:  # fmt: skip
     """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label.
 
-    Of several ranks each gives the labels it owns.
+    Without `in_order` words alone find the same labels in any order. Of several ranks each gives the labels it
+    owns.
     """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
-    index = merged(_own_index(labels, searchable, config, device, ranks), len(labels.Z), ranks)
+    index = merged(_own_index(labels, searchable, config, in_order, device, ranks), len(labels.Z), ranks)
     if ranks.size == 1 or config.backend != "words" or not config.vectors:
         return index
     return Deciding(index, labels.Z, config.vectors, int(ranks.total(len(labels.Z))), ranks)
@@ -64,13 +66,17 @@ def merged(own: Index, num_labels: int, ranks: Ranks) -> Index:
 
 
 def _own_index(
-    labels: LabelVectors, searchable: npt.NDArray[np.bool_], config: ShortlistConfig, device: str, ranks: Ranks
-) -> Index:
+    labels: LabelVectors, searchable: npt.NDArray[np.bool_], config: ShortlistConfig, in_order: bool, device: str,
+    ranks: Ranks,
+) -> Index:  # fmt: skip
     """Index one rank's labels; of several ranks by the words alone, the dense embeddings decide on what all propose."""
     if config.backend == "words":
         assert labels.words is not None, "whoever searches by words has read the centroids"
         share = config.vectors if ranks.size == 1 else 0.0
-        return WordIndex(labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share, ranks=ranks)
+        return WordIndex(
+            labels.words, labels.Z, bonus=labels.bonus, searchable=searchable, share=share, in_order=in_order,
+            ranks=ranks,
+        )  # fmt: skip
     from xmlcli.dense_index import ExactIndex, HnswIndex
 
     if config.backend == "exact":
@@ -93,7 +99,7 @@ def choose_bonus(
     if len(bonuses) == 1 or not ranks.total(Y.nnz):
         return best[1]
     nothing = np.zeros((words.shape[0], 1), np.float32)
-    index = WordIndex(words, nothing, bonus=bonuses[0], searchable=searchable, share=0.0, ranks=ranks)
+    index = WordIndex(words, nothing, bonus=bonuses[0], searchable=searchable, share=0.0, in_order=False, ranks=ranks)
     for number, bonus in enumerate(bonuses):
         everyones = merged(index.with_bonus(bonus), len(nothing), ranks)
         found, _ = everyones.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)

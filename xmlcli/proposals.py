@@ -33,7 +33,7 @@ class Proposals:
     """The labels that words propose for each document.
 
     Attributes:
-        labels: int32 (N, m), best first, padded with L.
+        labels: int32 (N, m), in any order, padded with L.
         scores: float32, or float16 to be kept, (N, m), `cos_words + bonus`, padded with -inf.
     """
 

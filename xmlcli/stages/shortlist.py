@@ -15,7 +15,7 @@ from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
 
-VERSION = 4
+VERSION = 5
 SECTIONS = ("model", "shortlist")
 
 Floats = npt.NDArray[np.float32]
@@ -60,7 +60,7 @@ def _proposals(job: Job, labels: LabelVectors, frequencies: Floats, X: sp.csr_ma
     """Return what words propose for this rank's documents X float32 CSR (n, F): as the first cycle found it."""
     config, ranks, num_labels = job.config.shortlist, job.ranks, job.read("prepared").dims["L"]
     if not job.has("shortlist"):
-        index = make_index(labels, frequencies, replace(config, vectors=0.0), ranks=ranks)
+        index = make_index(labels, frequencies, replace(config, vectors=0.0), in_order=False, ranks=ranks)
         return propose(index, X, min(config.size, num_labels), num_labels, ranks, progress=job.progress)
     earlier = job.read("shortlist")
     own = ranks.share(earlier.rows("proposals.npy"))
