@@ -65,7 +65,7 @@ def test_the_caller_works_with_others_and_alone_where_all_are_busy(monkeypatch: 
 
     with ThreadPoolExecutor(1) as pool:
         assert threading.get_ident() in in_turns(meet, [0, 1], pool)
-        pool.submit(free.wait)
+        pool.submit(free.wait, 30)
         assert set(in_turns(lambda _: threading.get_ident(), range(9), pool)) == {threading.get_ident()}
         free.set()
 

@@ -236,7 +236,7 @@ def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     assert found.tolist() == torch.zeros(4, 6).tolist()
 
 
-def test_products_have_whole_tiles() -> None:
+def test_sizes_are_rounded_up_to_a_multiple() -> None:
     assert [training.multiple(n, 32) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
 
 

@@ -30,67 +30,61 @@ _PATIENCE = 5.0  # seconds in which `xmlcli.watch` finds out which rank it was
 class TorchLink:
     """See `ranks.Link`. Raises RanksError where another rank has gone."""
 
-    def __init__(self, group: dist.ProcessGroup | None = None) -> None:
+    def __init__(self) -> None:
         self.size = dist.get_world_size()
         self.rank = dist.get_rank()
-        self._group = group
-        self._sent = 0
-
-    @property
-    def sent(self) -> int:
-        """Bytes sent so far."""
-        return self._sent
+        self.sent = 0
 
     def gather(self, parts: Sequence[Array]) -> list[list[Array]]:
         """See `ranks.Link.gather`."""
         own = torch.tensor([len(part) for part in parts])
         lengths = torch.empty(self.size, len(parts), dtype=torch.int64)
-        _carried(lambda: dist.all_gather(list(lengths), own, group=self._group))
+        _carried(lambda: dist.all_gather(list(lengths), own))
         sizes = [[_bytes(part, n) for part, n in zip(parts, row, strict=True)] for row in lengths.tolist()]
         most = max(max(map(sum, sizes)), 1)
         buffer = torch.zeros(most, dtype=torch.uint8)
         _pack(parts, buffer.numpy())
         found = torch.empty(self.size, most, dtype=torch.uint8)
-        _carried(lambda: dist.all_gather(list(found), buffer, group=self._group))
-        self._sent += (self.size - 1) * (own.numel() * 8 + most)
+        _carried(lambda: dist.all_gather(list(found), buffer))
+        self.sent += (self.size - 1) * (own.numel() * 8 + most)
         return [_unpack(row.numpy(), parts, n) for row, n in zip(found, lengths.tolist(), strict=True)]
 
     def exchange(self, parts: Sequence[Sequence[Array]]) -> list[list[Array]]:
         """See `ranks.Link.exchange`."""
         own = torch.tensor([[len(part) for part in to] for to in parts])
         lengths = torch.empty_like(own)
-        _carried(lambda: dist.all_to_all_single(lengths, own, group=self._group))
+        _carried(lambda: dist.all_to_all_single(lengths, own))
         going = [sum(part.nbytes for part in to) for to in parts]
         coming = [sum(_bytes(p, n) for p, n in zip(parts[0], row, strict=True)) for row in lengths.tolist()]
         buffer, found = torch.empty(sum(going), dtype=torch.uint8), torch.empty(sum(coming), dtype=torch.uint8)
         _pack([part for to in parts for part in to], buffer.numpy())
-        _carried(lambda: dist.all_to_all_single(found, buffer, coming, going, group=self._group))
-        self._sent += sum(going) - going[self.rank] + (self.size - 1) * own.shape[1] * 8
+        _carried(lambda: dist.all_to_all_single(found, buffer, coming, going))
+        self.sent += sum(going) - going[self.rank] + (self.size - 1) * own.shape[1] * 8
         rows = np.split(found.numpy(), np.cumsum(coming)[:-1])
         return [_unpack(row, parts[0], n) for row, n in zip(rows, lengths.tolist(), strict=True)]
 
     def reduce(self, table: Any, operation: str) -> Any:
         """See `ranks.Link.reduce`; a tensor is overwritten."""
         tensor = torch.from_numpy(np.array(table)) if isinstance(table, np.ndarray) else table
-        _carried(lambda: dist.all_reduce(tensor, _OPERATIONS[operation], group=self._group))
-        self._sent += 2 * tensor.numel() * tensor.element_size() * (self.size - 1) // self.size
+        _carried(lambda: dist.all_reduce(tensor, _OPERATIONS[operation]))
+        self.sent += 2 * tensor.numel() * tensor.element_size() * (self.size - 1) // self.size
         return tensor.numpy() if isinstance(table, np.ndarray) else tensor
 
     def broadcast(self, value: Any) -> Any:
         """See `ranks.Link.broadcast`."""
         data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         length = torch.tensor([len(data)])
-        _carried(lambda: dist.broadcast(length, src=0, group=self._group))
+        _carried(lambda: dist.broadcast(length, src=0))
         if self.rank:
             data = torch.empty(int(length), dtype=torch.uint8)
-        _carried(lambda: dist.broadcast(data, src=0, group=self._group))
-        self._sent += 0 if self.rank else (self.size - 1) * (8 + len(data))
+        _carried(lambda: dist.broadcast(data, src=0))
+        self.sent += 0 if self.rank else (self.size - 1) * (8 + len(data))
         return pickle.loads(data.numpy().tobytes())
 
     def send(self, block: Array, to: int) -> None:
         """See `ranks.Link.send`."""
         _carried(lambda: dist.send(torch.from_numpy(block.reshape(-1).view(np.uint8)), to))
-        self._sent += block.nbytes
+        self.sent += block.nbytes
 
     def receive(self, dtype: np.dtype[Any], shape: tuple[int, ...], source: int) -> Array:
         """See `ranks.Link.receive`."""
