@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[1]
 def torchrun(*words: str, ranks: int = 2) -> subprocess.Popen[str]:
     """Start `ranks` processes of `python <words>` that talk over the loopback device."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *words]
-    path = os.pathsep.join([str(PROJECT), str(PROJECT / "tests")])
+    path = os.pathsep.join([str(PROJECT), str(PROJECT / "tests"), os.environ.get("PYTHONPATH", "")])
     environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | {"PYTHONPATH": path}
@@ -33,12 +33,12 @@ def finished(process: subprocess.Popen[str], seconds: float = 100) -> tuple[int,
     return process.returncode, told
 
 
-def trained(dataset: Path, root: Path, **more: object) -> subprocess.Popen[str]:
+def trained(dataset: Path, root: Path, *, device: str = "cpu", **more: object) -> subprocess.Popen[str]:
     """Start two ranks that train the tiny dataset by the default profile."""
     overrides = PROFILES["default"] | {key.replace("__", "."): value for key, value in more.items()}
     settings = [f"--set={key}={json.dumps(value)}" for key, value in overrides.items()]
     return torchrun("-m", "xmlcli", "train", "--dataset", str(dataset), "--profile", "default", "--root", str(root),
-                    "--device", "cpu", *settings)  # fmt: skip
+                    "--device", device, *settings)  # fmt: skip
 
 
 def process_of_rank(rank: int, agent: int) -> int:

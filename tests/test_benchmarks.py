@@ -58,3 +58,12 @@ def test_growth_has_a_row_for_each_size_and_one_for_each_stage() -> None:
     assert sizes[1][3] == "1"
     assert [row[0] for row in stages[1:3]] == ["prepare", "init-clf"]
     assert all(len(row[1].split(", ")) == 2 for row in stages[1:])
+
+
+def test_devices_has_a_row_for_each_device() -> None:
+    (table,) = run("devices.py", "--quick", "--device", "cpu")
+    assert [row[:3] for row in table[1:]] == [["demo, first 1,000", "cpu", "1"]]
+    wall, *stages = numbers(table[1][3:10])
+    assert 0 < sum(stages) < wall
+    assert all(0 < figure < 100 for figure in numbers(table[1][10:14]))
+    assert numbers(table[1][14:])[1] == 0

@@ -82,6 +82,7 @@ def test_addresses_are_tried_in_turn_and_all_reasons_told(tmp_path: Path) -> Non
         (archive(train__txt=TRAIN.replace(b"3:1", b"7:1"), test__txt=TEST), "line 3: expected feature:value"),
         (archive(readme__md=b"hello"), "found: Eurlex/readme.md"),
     ],
+    ids=["documents", "labels", "no test", "a bad line", "no dataset"],
 )
 def test_another_dataset_than_published_is_refused(tmp_path: Path, content: bytes, part: str) -> None:
     with serving({"/a": Behaviour(content)}) as address:

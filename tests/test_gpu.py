@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from planted import collection
+from several import finished, trained
+from sklearn.preprocessing import normalize
 from tiny import opened, run, write_dataset
 
 from xmlcli import pipeline, training
@@ -18,6 +21,7 @@ from xmlcli.config import ModelConfig
 from xmlcli.dense_index import ExactIndex
 from xmlcli.encoder import TokenUse, encode
 from xmlcli.head import draw_kept
+from xmlcli.link import TorchLink
 from xmlcli.model import Model, empty_model
 from xmlcli.targets import Targets
 from xmlcli.training import Step, train_step
@@ -50,7 +54,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_exact_search_is_the_cpus() -> None:
     rng = np.random.default_rng(0)
-    Z, documents = (rng.normal(size=(rows, 16)).astype(np.float32) for rows in (300, 40))
+    Z, documents = (normalize(rng.normal(size=(rows, 16))).astype(np.float32) for rows in (300, 40))
     options = {"bonus": np.zeros(300, np.float32), "searchable": np.ones(300, bool)}
     found = [ExactIndex(Z, device=device, **options).search(documents, 20) for device in ("cpu", "cuda")]
     assert np.allclose(found[0][1], found[1][1], atol=1e-4)
@@ -67,3 +71,37 @@ def test_training_gives_the_cpus_figures(tmp_path: Path, profile: str) -> None:
     wanted, found = (json.loads(s.workspace.metrics(2).read_text()) for s in (on_cpu, session))
     for metric in ("P@1", "PSP@5"):
         assert found[metric] == pytest.approx(wanted[metric], abs=6)
+    record = json.loads(session.workspace.record("train-clf-2").read_text())
+    assert record["provenance"]["device"] == "cuda"
+    assert record["provenance"]["peak_gpu_memory_bytes"] > 0
+
+
+def test_two_ranks_that_may_share_a_gpu_give_the_figures_of_one(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "data" / "tiny")
+    on_cpu = run(tmp_path / "one", dataset, "default")
+    code, told = finished(trained(dataset, tmp_path / "two", device="cuda"))
+    assert code == 0, told
+    session, calls = opened(tmp_path / "two", dataset, "default")
+    assert all(found.current for found in pipeline.status(session, calls))
+    record = json.loads(session.workspace.record("train-clf-2").read_text())["provenance"]
+    assert (record["device"], record["notes"]["ranks"]) == ("cuda", 2)
+    wanted, found = (json.loads(s.workspace.metrics(2).read_text()) for s in (on_cpu, session))
+    for metric in ("P@1", "PSP@5"):
+        assert found[metric] == pytest.approx(wanted[metric], abs=6)
+
+
+def test_nccl_and_gloo_carry_beside_each_other(tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/meeting"
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl", init_method=address, rank=0, world_size=1, device_id=torch.device("cuda", 0)
+    )
+    try:
+        link = TorchLink()
+        table = torch.arange(6.0, device="cuda").reshape(3, 2)
+        assert torch.equal(link.reduce(table.clone(), "sum"), table)
+        assert link.reduce(np.array([3, 4]), "max").tolist() == [3, 4]
+        assert link.gather([np.array([1, 2])])[0][0].tolist() == [1, 2]
+        assert link.exchange([[np.array([5])]])[0][0].tolist() == [5]
+        assert link.broadcast("a decision") == "a decision"
+    finally:
+        dist.destroy_process_group()

@@ -14,7 +14,7 @@ from xmlcli.optimisers import DenseAdam, RowAdagrad, RowAdam, row_optimiser
 def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
-        chosen = torch.randperm(rows, generator=generator)[: 1 + step % rows]
+        chosen = torch.randperm(rows, generator=generator)[: 1 + step % rows].sort().values
         grad = torch.randn(len(chosen), dim, generator=generator) * 10.0 ** (step % 5 - 3)
         yield chosen, grad, 0.1 / (1 + step)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,36 @@ def test_the_caller_works_with_others_and_alone_where_all_are_busy(monkeypatch: 
         pool.submit(free.wait, 30)
         assert set(in_turns(lambda _: threading.get_ident(), range(9), pool)) == {threading.get_ident()}
         free.set()
+
+
+def test_a_small_task_wakes_few_of_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 64)
+    asked: list[int] = []
+
+    def in_turns(call: Callable[[int], object], items: range, pool: Executor, *, threads: int) -> None:
+        asked.append(threads)
+        for item in items:
+            call(item)
+
+    monkeypatch.setattr(threads, "in_turns", in_turns)
+    for cost in (400, 500, 1000, 2500, 1e6):
+        seen: list[tuple[int, int]] = []
+        over_rows(1000, lambda first, last, seen=seen: seen.append((first, last)), cost=cost)
+        assert [row for first, last in seen for row in range(first, last)] == list(range(1000))
+    assert asked == [2, 5, 64]
+
+
+def test_turns_are_shared_by_as_many_threads_as_allowed() -> None:
+    class Counting(ThreadPoolExecutor):
+        handed = 0
+
+        def submit(self, *args: Any, **more: Any) -> Any:
+            self.handed += 1
+            return super().submit(*args, **more)
+
+    with Counting(1) as pool:
+        assert in_turns(lambda item: item, range(10), pool, threads=3) == list(range(10))
+        assert pool.handed == 2
 
 
 def test_one_thread_takes_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -240,13 +240,14 @@ def test_sizes_are_rounded_up_to_a_multiple() -> None:
     assert [training.multiple(n, 32) for n in (0, 1, 32, 33, 129)] == [32, 32, 32, 64, 160]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 2, 5, 16])
 def test_slices_cover_the_labels_in_whole_turns_of_the_threads(threads: int) -> None:
     for U in (1, 31, 32, 33, 900, 1024, 1025, 1800, 3000, 12_345):
         size = training.slice_size(U, threads)
         slices = -(-U // size)
         assert size % 64 == 32
         assert size <= 1024 + 64
+        assert slices == 1 or size >= 512
         assert slices == 1 if U <= 1024 else slices <= threads * (U // (threads * 1024) + 1)
 
 

@@ -22,3 +22,12 @@ def resolve_device(name: str) -> str:
     if name == "cuda":
         raise UsageError("no GPU can be used", where="--device cuda", remedy="use --device cpu or --device auto")
     return "cpu"
+
+
+def peak_gpu_memory(device: str) -> int | None:
+    """Return the most bytes that this process's tensors have held on the GPU; None where it computes on the CPU."""
+    if device != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated()

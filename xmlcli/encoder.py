@@ -123,14 +123,9 @@ class TokenUse:
         return torch.from_numpy(add_up(self.weights, grad.numpy(), first, last, total))
 
     def _gradient_on_card(self, grad: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        own = slice(*self.weights.indptr[[first, last]])
-        places = np.repeat(np.arange(last - first), np.diff(self.weights.indptr[first : last + 1]))
-        where, documents, weights = (
-            torch.from_numpy(array).to(grad.device)
-            for array in (places, self.weights.indices[own], self.weights.data[own])
-        )
-        found = torch.zeros(last - first, grad.shape[1], device=grad.device)
-        return found.index_add_(0, where, weights[:, None] * grad[documents.long()])
+        offsets, own = self.weights.indptr[first : last + 1], slice(*self.weights.indptr[[first, last]])
+        shape = (last - first, self.weights.shape[1])
+        return bag(Rows(offsets - offsets[0], self.weights.indices[own], self.weights.data[own], shape), grad)
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:

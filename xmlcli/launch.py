@@ -92,15 +92,12 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
     from xmlcli.watch import FirstWatch, OtherWatch, wait_when_terminated
 
     wait_when_terminated()
-    if resolve_device(device) == "cuda":
-        if local >= torch.cuda.device_count():
-            raise UsageError(
-                f"{here} processes are too many for {torch.cuda.device_count()} GPUs",
-                remedy="start one for each, or use --device cpu",
-            )
-        torch.cuda.set_device(local)
+    gpus = torch.cuda.device_count() if resolve_device(device) == "cuda" else 0
+    if gpus:
+        torch.cuda.set_device(local % gpus)
+    if gpus >= here:
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=FOREVER, device_id=torch.device("cuda", local))
-    else:
+    else:  # NCCL takes no two processes on one GPU, gloo carries its tensors too
         dist.init_process_group("gloo", timeout=FOREVER)
     store = dist.distributed_c10d._get_default_store()
     if rank == 0:

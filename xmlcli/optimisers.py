@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ class RowOptimiser(Protocol):
         """Begin a step."""
 
     def move(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
-        """Move `rows` int64 (U,) against their gradient float32 (U, D)."""
+        """Move `rows` int64 (U,), ascending, against their gradient float32 (U, D)."""
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the state's tensors, the ones in use and no copies."""
@@ -45,8 +46,8 @@ class RowAdagrad:
     def move(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
         """See `RowOptimiser.move`."""
         sums = self.sums[rows] + grad.square().mean(dim=1, keepdim=True)
-        self.sums[rows] = sums
-        self.table[rows] = torch.addcmul(self.table[rows], grad, sums.rsqrt(), value=-self._rate)
+        self.sums.index_copy_(0, rows, sums)
+        self.table.index_add_(0, rows, grad * sums.rsqrt(), alpha=-self._rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `RowOptimiser.state`."""
@@ -79,10 +80,14 @@ class RowAdam:
             self._move_on_card(rows, grad)
 
     def _move_on_card(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
-        first = torch.lerp(self.first[rows], grad, 1 - self.betas[0])
-        second = torch.lerp(self.second[rows], grad.square(), 1 - self.betas[1])
-        self.first[rows], self.second[rows] = first, second
-        self.table[rows] = self.table[rows] - self._rate * first / (second.sqrt() + self.eps)
+        tables = self.table, self.first, self.second
+        if len(rows) == len(self.table):
+            _adam_on_card(tables, grad, self._rate, self.betas, self.eps)
+            return
+        moved = self.table[rows], self.first[rows], self.second[rows]
+        _adam_on_card(moved, grad, self._rate, self.betas, self.eps)
+        for table, found in zip(tables, moved, strict=True):
+            table.index_copy_(0, rows, found)
 
     def _move_on_cpu(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
         """Do the same in one pass over the rows, in place: a tenth of the time of gathers and scatters."""
@@ -117,6 +122,24 @@ class DenseAdam:
     def state(self) -> dict[str, torch.Tensor]:
         """Return the state's tensors, the ones in use and no copies."""
         return {f"{i}.{key}": tensor for i, table in enumerate(self._tables) for key, tensor in table.state().items()}
+
+
+Tables = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _adam_on_card(tables: Tables, grad: torch.Tensor, rate: float, betas: tuple[float, float], eps: float) -> None:
+    """Move all rows of a table and its moments, by torch's own kernel: one launch instead of ten."""
+    table, first, second = tables
+    torch._fused_adam_(
+        [table], [grad], [first], [second], [], [_late_step(table.device)], lr=rate, beta1=betas[0], beta2=betas[1],
+        weight_decay=0.0, eps=eps, amsgrad=False, maximize=False,
+    )  # fmt: skip
+
+
+@cache
+def _late_step(device: torch.device) -> torch.Tensor:
+    """Return the number of a step for which Adam corrects nothing: `rate` holds the corrections already."""
+    return torch.full((), 1e9, device=device)
 
 
 @njit(cache=True, nogil=True, fastmath=True, error_model="numpy")

@@ -25,7 +25,7 @@ from xmlcli import __version__, artifacts, files
 from xmlcli.artifacts import identity as artifact_identity
 from xmlcli.calls import Call
 from xmlcli.config import Config
-from xmlcli.device import resolve_device
+from xmlcli.device import peak_gpu_memory, resolve_device
 from xmlcli.errors import DatasetError, UsageError, XmlcliError
 from xmlcli.plan import makers
 from xmlcli.progress import Progress, silent
@@ -249,6 +249,7 @@ def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]
     return {
         "seconds": round(seconds, 3),
         "peak_memory_bytes": _peak_memory(),
+        "peak_gpu_memory_bytes": peak_gpu_memory(job.device),
         "notes": job.notes,
         "overrides": session.overrides,
         "device": job.device,

@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _LABELS = 32  # that a slice is filled up to an odd multiple of
-_SLICE = 1024  # labels, about, whose loss one thread computes at a time: what they need fits its cache
+_SLICE = 1024  # labels at most, about, whose loss one thread computes at a time: what they need fits its cache
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,8 @@ def label_gradients(
         bias[count:] = -math.inf
         grad = F.linear(h, weight, bias[:, 0]).sigmoid_()  # (B, size)
         first, last = np.searchsorted(targets.columns, (own.start, own.stop))
-        at, columns = (
-            torch.from_numpy(places).to(device)
-            for places in (targets.rows[first:last], targets.columns[first:last] - start)
-        )
-        grad.index_put_((at, columns), minus_one, accumulate=True)
+        positives = torch.from_numpy(targets.rows[first:last] * size + targets.columns[first:last] - start).to(device)
+        grad.put_(positives, minus_one.expand(len(positives)), accumulate=True)
         if targets.mask is not None:
             grad[:, :count] *= torch.from_numpy(targets.mask[:, own]).to(device)
         by_documents = grad @ weight
@@ -170,12 +167,12 @@ def label_gradients(
 
 
 def slice_size(num_labels: int, threads: int) -> int:
-    """Return how many labels a slice has: all of few, otherwise the same for each thread in each of its turns.
+    """Return how many labels a slice has: the same for each thread in each of its turns, of threads worth waking.
 
     It is an odd multiple of `_LABELS`: rows a power of two apart would fall on each other's place in the cache.
     """
-    turns = num_labels // (threads * _SLICE) + 1
-    slices = threads * turns if num_labels > _SLICE else 1
+    busy = max(min(threads, (num_labels - 1) // (_SLICE // 2)), 1)
+    slices = busy * max(-(-num_labels // (busy * _SLICE)), 1)
     return multiple(-(-num_labels // slices) + _LABELS, 2 * _LABELS) - _LABELS
 
 
