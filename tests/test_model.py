@@ -78,10 +78,19 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
 def test_classifiers_at_the_frequencies_score_every_document_alike() -> None:
     classifiers = Classifiers(5, 8)
     classifiers.start_random(0)
-    classifiers.start_at_frequencies(torch.tensor([0.0, 3.0, 10.0, 90.0, 100.0]), num_documents=100)
+    classifiers.start_at_frequencies(np.array([0, 3, 10, 90, 100], np.float32), num_documents=100)
     assert (classifiers.weight.shape, classifiers.weight.any().item()) == ((5, 8), False)
     wanted = [[math.log(0.005)], [math.log(0.035)], [math.log(0.105)], [-1.0], [-1.0]]
     assert np.allclose(classifiers.bias, wanted, atol=1e-6)
+
+
+def test_starting_biases_have_all_digits() -> None:
+    frequencies = np.arange(30_000, dtype=np.float32)
+    classifiers = Classifiers(30_000, 2)
+    classifiers.start_at_frequencies(frequencies, num_documents=90_000)
+    exact = np.log(((frequencies + np.float32(0.5)) / np.float32(90_000)).astype(np.float64))
+    found = classifiers.bias[:, 0].numpy()
+    assert (np.abs(found - exact) <= np.spacing(np.abs(found)) / 2).all()
 
 
 def test_random_classifiers_are_uniform_within_one_over_root_d() -> None:

@@ -31,7 +31,7 @@ def run(job: Job) -> None:
         V = spectral_tokens(prepared.csr_rows("label_words.npz", share), config.dim, job.config.seed, ranks)
         length = np.linalg.norm(prepared.mapped_csr("X_train.npz")[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
-        classifiers.start_at_frequencies(torch.from_numpy(frequencies_of(Y, ranks)[share]), prepared.dims["N"])
+        classifiers.start_at_frequencies(frequencies_of(Y, ranks)[share], prepared.dims["N"])
     model = Model(encoder, classifiers, "adagrad", device=job.device)
     job.note_label_rows(share.stop - share.start)
     with job.write() as out:
