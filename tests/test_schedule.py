@@ -64,3 +64,10 @@ def test_schedules_are_derived_from_the_number_of_documents(
     found = Schedule.of(documents, cycles, config)
     assert (found.batch_size, found.steps_an_epoch, found.epochs) == (batch_size, steps_an_epoch, epochs)
     assert found.steps == steps_an_epoch * epochs
+
+
+def test_token_vectors_follow_the_epochs_of_a_cycle() -> None:
+    of = {"epochs": 2, "min_documents": 1000, "max_epochs": 6}
+    for num_documents, share in ((1000, 1.0), (250, 1.0), (125, 2.0), (10, 3.0)):
+        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_epochs=2, **of)).token_share == share
+        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_epochs=None, **of)).token_share == 1.0

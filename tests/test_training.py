@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,8 @@ from xmlcli.training import Step, TrainingData, train, train_step
 
 BATCH = replace(
     make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
-    learning_rate=0.1, residual_rate=0.1, schedule="linear", negatives="batch", hard_negatives=3, random_negatives=0,
-    max_positives=None,
+    learning_rate=0.1, token_rate_epochs=None, residual_rate=0.1, schedule="linear", negatives="batch",
+    hard_negatives=3, random_negatives=0, max_positives=None,
 )  # fmt: skip
 DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)
 AUTHORS = replace(DOCUMENT, max_positives=20)
@@ -192,10 +193,10 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
     step = Step(X, TokenUse.of(X), targets, kept=[])
     with ThreadPoolExecutor(2) as pool:
-        train_step(model, step, learning_rate=0.5, residual_rate=0.0, pool=pool)
+        train_step(model, step, learning_rate=0.5, token_rate=0.7, residual_rate=0.0, pool=pool)
+    assert [optimiser.rate for optimiser in optimisers] == [0.7, 0.5, 0.5]
     for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
         assert wanted.grad is not None
-        assert found.rate == 0.5
         assert torch.allclose(found.grad, wanted.grad, atol=1e-5)
     if residual:
         assert model.encoder.residual is not None
@@ -289,6 +290,18 @@ def test_training_finds_the_labels_of_planted_words(config: ClfConfig) -> None:
     train(model, data, schedule, cycle=1, seed=0)
     assert before < 0.3
     assert precision_at_1(model, data) > 0.9
+
+
+def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[dict[str, Any]] = []
+    monkeypatch.setattr(training, "train_step", lambda *_, **given: rates.append(given))
+    model, data, schedule = planted(replace(BATCH, epochs=3, token_rate_epochs=2))
+    train(model, data, schedule, cycle=1, seed=0)
+    for step, given in enumerate(rates):
+        rate = schedule.learning_rate(1, step)
+        assert [given[name] / rate for name in ("learning_rate", "token_rate", "residual_rate")] == pytest.approx(
+            [1, 1.5, 0.1]
+        )
 
 
 def test_labels_without_documents_keep_their_classifiers() -> None:

@@ -135,7 +135,9 @@ class ClfConfig:
     optimiser: Annotated[str, OneOf("adagrad", "adam")]
     """Of token vectors and classifiers: Adagrad with one step size a row, or Adam on the batch's rows."""
     learning_rate: Rate
-    """Of token vectors and classifiers."""
+    """Of classifiers, and of token vectors unless `token_rate_epochs` says otherwise."""
+    token_rate_epochs: Count | None
+    """A cycle's epochs for which token vectors have that rate; with twice as many theirs is double; null: always."""
     residual_rate: Annotated[float, Range(0.0, 10.0)]
     """Adam's rate for the residual block, as a share of the learning rate."""
     schedule: Annotated[str, OneOf("linear", "halving")]

@@ -1,4 +1,4 @@
-"""How many steps a cycle of phase 3 has, and the learning rate of each."""
+"""How many steps a cycle of phase 3 has, and their learning rates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xmlcli.config import ClfConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """How many steps there are in a cycle and in all, and the learning rate of each.
+    """How many steps there are in a cycle and in all, and their learning rates.
 
     Small collections get more epochs, until `min_documents` documents have been seen over all cycles, and smaller
     batches, until an epoch has `min_batches` of them: the number of steps that training needs hardly depends on the
@@ -35,6 +35,15 @@ class Schedule:
     def steps(self) -> int:
         """Steps of one cycle."""
         return self.epochs * self.steps_an_epoch
+
+    @property
+    def token_share(self) -> float:
+        """The rate of token vectors as a multiple of the classifiers'.
+
+        Where documents are seen more often, token vectors may move further; the classifiers are where they should be.
+        """
+        usual = self.config.token_rate_epochs
+        return 1.0 if usual is None else self.epochs / usual
 
     def learning_rate(self, cycle: int, step: int) -> float:
         """Return the rate of a step (0 is the cycle's first) in a cycle (1 is the first)."""

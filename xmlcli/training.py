@@ -182,9 +182,10 @@ def multiple(number: int, of: int) -> int:
 
 
 def train_step(
-    model: Model, step: Step, *, learning_rate: float, residual_rate: float, pool: Executor, ranks: Ranks = ALONE
-) -> None:
-    """Do one step of masked logistic loss.
+    model: Model, step: Step, *, learning_rate: float, token_rate: float, residual_rate: float, pool: Executor,
+    ranks: Ranks = ALONE,
+) -> None:  # fmt: skip
+    """Do one step of masked logistic loss; classifiers move at `learning_rate`.
 
     Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
     """
@@ -203,7 +204,7 @@ def train_step(
     by_bags, tokens = head.backward(by_documents), torch.from_numpy(step.use.rows).to(device)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
-    model.tokens_optimiser.begin(learning_rate)
+    model.tokens_optimiser.begin(token_rate)
 
     def move_tokens(first: int, last: int) -> None:
         model.tokens_optimiser.move(tokens[first:last], step.use.gradient(by_bags, first, last))
@@ -234,6 +235,7 @@ def train(
                 model,
                 step,
                 learning_rate=rate,
+                token_rate=rate * schedule.token_share,
                 residual_rate=rate * schedule.config.residual_rate,
                 pool=pool,
                 ranks=data.ranks,
