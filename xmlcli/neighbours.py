@@ -50,8 +50,7 @@ def make_index(
 ) -> Index:  # fmt: skip
     """Index label embeddings with the configured backend; frequencies: float32 (L,), documents of each label.
 
-    Without `in_order` words alone find the same labels in any order. Of several ranks each gives the labels it
-    owns.
+    Without `in_order` words find the same labels in any order. Of several ranks each gives the labels it owns.
     """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
     index = merged(_own_index(labels, searchable, config, in_order, device, ranks), len(labels.Z), ranks)

@@ -58,7 +58,7 @@ class Parts:
         config = ShortlistConfig(**self.settings["shortlist"])
         return Engine(
             DocumentEncoder(self.tokens.floats(), self.residual, self.settings["activation"]),
-            make_index(LabelVectors(Z, self.bonus, words), self.frequencies, config),
+            make_index(LabelVectors(Z, self.bonus, words), self.frequencies, config, in_order=False),
             Scores(self.weight.floats(), self.bias, Z, self.frequencies, self.words, self.linear, self.label_text),
             int(self.settings["size"]),
             Combination(**self.settings["combination"]),

@@ -79,8 +79,9 @@ class WordIndex:
         """Keep what is searchable.
 
         words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
-        share: what the cosine with Z counts for; in_order: whether what words alone find is sorted, a fifth of their
-        search. Of several ranks each gives its labels; which words of a document count, the labels of all decide.
+        share: what the cosine with Z counts for; in_order: whether labels come best first, which takes a tenth of the
+        search or more, or by number. Of several ranks each gives its labels; which words of a document count, the labels
+        of all decide.
         """
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
@@ -132,8 +133,8 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
-    Unless `in_order`, those found by words alone come by label. Labels lie in groups; a document costs time for the
-    groups that its words touch, not for all labels.
+    Unless `in_order` they come by label. Labels lie in groups; a document costs time for the groups that its words
+    touch, not for all labels.
     """
     num_labels, k = len(bonus), indices.shape[1]
     shift = _group_shift(num_labels, num_proposed)
@@ -162,8 +163,10 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
                 for d in range(Z.shape[1]):
                     cosine += documents[i, d] * Z[label, d]
                 values[j] = total[label] + share * cosine
-        if share > 0 or in_order:
+        if in_order:
             sort_best(kept, values, count, keys)
+        elif share > 0:
+            _cut(kept, values, count, k)
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]

@@ -27,7 +27,7 @@ from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
-VERSION = 7
+VERSION = 8
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -107,7 +107,7 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
     job.note_label_rows(len(scores.weight))
     return Engine(
         DocumentEncoder.of(tensors, job.config.model.activation),
-        make_index(vectors, frequencies[share], config, device=job.device, ranks=ranks),
+        make_index(vectors, frequencies[share], config, in_order=False, device=job.device, ranks=ranks),
         scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
         min(config.size, L),
         ranks=ranks,
