@@ -79,9 +79,8 @@ class WordIndex:
         """Keep what is searchable.
 
         words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
-        share: what the cosine with Z counts for; in_order: whether labels come best first, which takes a tenth of the
-        search or more, or by number. Of several ranks each gives its labels; which words of a document count, the labels
-        of all decide.
+        share: what the cosine with Z counts for; in_order: whether labels come best first (a tenth of the search)
+        or by number. Of several ranks each gives its labels; which words of a document count, the labels of all decide.
         """
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
