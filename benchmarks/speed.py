@@ -238,15 +238,20 @@ def main() -> None:
     effort = QUICK if options.quick else Effort(options.runs)
     peers = [peer.partition("=")[::2] for peer in options.peer]
     lines: list[Line] = []
+
+    def keep(line: Line) -> None:
+        lines.append(line)
+        if options.results:
+            with options.results.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+
     with tempfile.TemporaryDirectory() as scratch:
         for spec in options.dataset or default:
             data = open_data(spec, Path(scratch))
             for _ in range(effort.runs):
-                lines.append(run_ours(data, Path(scratch), effort))
-                lines += [run_peer(name, command, data) for name, command in peers]
-    if options.results:
-        with options.results.open("a") as out:
-            out.writelines(json.dumps(line) + "\n" for line in lines)
+                keep(run_ours(data, Path(scratch), effort))
+                for name, command in peers:
+                    keep(run_peer(name, command, data))
     print(f"{machine()}\n\n{report(lines)}")
 
 
