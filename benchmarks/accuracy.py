@@ -101,9 +101,7 @@ def main() -> None:
         return
     for dataset in options.dataset:
         for seed in options.seeds:
-            line = run(dataset, seed, options.profile, options.max_documents)
-            with options.results.open("a") as out:
-                out.write(json.dumps(line) + "\n")
+            append_line(options.results, run(dataset, seed, options.profile, options.max_documents))
 
 
 if __name__ == "__main__":

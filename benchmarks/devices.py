@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import XMLCLI, machine, measure, provenance, table
+from measuring import XMLCLI, append_line, machine, measure, provenance, table
 
 GIB = 2**30
 METRICS = ("P@1", "P@5", "PSP@1", "PSP@5")
@@ -88,9 +88,7 @@ def main() -> None:
         for seed in seeds:
             for device in devices:
                 lines.append(run(spec, device, seed, extra))
-                if options.results:
-                    with options.results.open("a") as out:
-                        out.write(json.dumps(lines[-1]) + "\n")
+                append_line(options.results, lines[-1])
     gpu = f" GPU: {torch.cuda.get_device_name()}." if torch.cuda.is_available() else ""
     print(f"{machine()}{gpu}\n\n{report(lines)}")
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measuring import XMLCLI, Finished, folder_bytes, machine, measure, provenance, table
+from measuring import XMLCLI, Finished, append_line, folder_bytes, machine, measure, provenance, table
 
 GIB, MIB = 2**30, 2**20
 
@@ -103,9 +103,7 @@ def main() -> None:
     lines = []
     for num_labels, num_documents in zip(sizes, documents, strict=True):
         lines.append(run(num_labels, num_documents, options.test, options.text, extra, options.seed))
-        if options.results:
-            with options.results.open("a") as out:
-                out.write(json.dumps(lines[-1]) + "\n")
+        append_line(options.results, lines[-1])
     print(f"{machine()}\n\n{report(lines)}")
 
 

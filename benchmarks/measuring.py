@@ -79,6 +79,13 @@ def provenance(root: Path) -> dict[str, dict[str, Any]]:
     return {record["call"]: record["provenance"] for record in found}
 
 
+def append_line(results: Path | None, line: dict[str, Any]) -> None:
+    """Append a line of results as JSON, where a file is wanted: what has been measured stays if a later run fails."""
+    if results:
+        with results.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+
+
 def folder_bytes(*paths: Path) -> int:
     """Return the size of files, and of all files in folders."""
     files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]

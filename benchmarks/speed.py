@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import scipy.sparse as sp
-from measuring import XMLCLI, folder_bytes, machine, measure, provenance, table
+from measuring import XMLCLI, append_line, folder_bytes, machine, measure, provenance, table
 
 import xmlcli
 from xmlcli.datasets import demo
@@ -241,9 +241,7 @@ def main() -> None:
 
     def keep(line: Line) -> None:
         lines.append(line)
-        if options.results:
-            with options.results.open("a") as out:
-                out.write(json.dumps(line) + "\n")
+        append_line(options.results, line)
 
     with tempfile.TemporaryDirectory() as scratch:
         for spec in options.dataset or default:

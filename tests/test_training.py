@@ -297,6 +297,7 @@ def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatc
     monkeypatch.setattr(training, "train_step", lambda *_, **given: rates.append(given))
     model, data, schedule = planted(replace(BATCH, epochs=3, token_rate_epochs=2))
     train(model, data, schedule, cycle=1, seed=0)
+    assert len(rates) == schedule.steps
     for step, given in enumerate(rates):
         rate = schedule.learning_rate(1, step)
         assert [given[name] / rate for name in ("learning_rate", "token_rate", "residual_rate")] == pytest.approx(

@@ -40,7 +40,7 @@ class Schedule:
     def token_share(self) -> float:
         """The rate of token vectors as a multiple of the classifiers'.
 
-        Where documents are seen more often, token vectors may move further; the classifiers are where they should be.
+        Where a cycle sees each document more often, faster token vectors rank better; faster classifiers do not.
         """
         usual = self.config.token_rate_epochs
         return 1.0 if usual is None else self.epochs / usual
