@@ -16,6 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from measuring import append_line
+
 METRICS = [f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5)]
 
 
