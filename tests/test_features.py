@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
@@ -77,6 +77,96 @@ def test_features_of_random_texts_equal_scikit_learn(
     assert_same(texts, [*others, ""], FeatureConfig(ngram_max=ngram_max, min_df=min_df))
 
 
+def with_char_ngrams(config: FeatureConfig) -> TfidfVectorizer:
+    """scikit-learn's features of words and of their character n-grams, a `#` before each of these."""
+    words = CountVectorizer().build_analyzer()
+    ngrams = CountVectorizer(analyzer="char_wb", ngram_range=(config.char_ngrams, config.char_ngrams)).build_analyzer()
+
+    def analyzer(text: str) -> list[str]:
+        found = words(text)
+        return found + [f"#{ngram}" for word in found for ngram in ngrams(word)]
+
+    return TfidfVectorizer(
+        analyzer=analyzer,
+        min_df=config.min_df,
+        max_features=config.max_features,
+        sublinear_tf=config.sublinear_tf,
+        use_idf=config.use_idf,
+        dtype=np.float32,
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    texts=st.lists(sentences | st.text(max_size=15), min_size=1, max_size=6),
+    others=st.lists(sentences | st.text(max_size=15), max_size=3),
+    n=st.integers(2, 4),
+    min_df=st.integers(1, 2),
+    plain=st.booleans(),
+)
+def test_character_n_grams_equal_scikit_learn(
+    texts: list[str], others: list[str], n: int, min_df: int, plain: bool
+) -> None:
+    config = FeatureConfig(char_ngrams=n, min_df=min_df, sublinear_tf=not plain, use_idf=not plain)
+    reference = with_char_ngrams(config)
+    try:
+        expected = reference.fit_transform(texts)
+    except ValueError:
+        with pytest.raises(DatasetError, match="no term frequent enough"):
+            TextFeatures.fit(texts, config)
+        return
+    features, X = TextFeatures.fit_transform(texts, config)
+    names = [*features.terms, *(f"#{ngram}" for ngram in features.char_ngrams)]
+    order = [reference.vocabulary_[name] for name in names]
+    assert len(order) == len(reference.vocabulary_)
+    assert features.terms == sorted(features.terms)
+    assert features.char_ngrams == sorted(features.char_ngrams)
+    assert X.has_sorted_indices
+    np.testing.assert_allclose(X.toarray(), expected.toarray()[:, order], atol=1e-6)
+    np.testing.assert_array_equal(features.transform(texts).toarray(), X.toarray())
+    again = TextFeatures.from_json(json.loads(json.dumps(features.to_json())))
+    for some in (others, ["", *others]):
+        if some:
+            found = again.transform(some)
+            assert found.has_sorted_indices
+            np.testing.assert_allclose(found.toarray(), reference.transform(some).toarray()[:, order], atol=1e-6)
+    for text in [*texts, *others]:
+        assert (again.transform([text]) != again.transform([text, ""])[:1]).nnz == 0
+
+
+def test_long_texts_go_by_words_alone() -> None:
+    short, long = FeatureConfig(min_df=1, char_ngrams=3, char_ngrams_below=5), FeatureConfig(min_df=1)
+    texts = ["red fox", "a brown fox and one cat"]  # seven words of two letters or more
+    assert TextFeatures.fit(texts, short).char_ngrams[:3] == [" an", " br", " ca"]
+    texts = ["red fox and dog", "the brown fox and one cat"]  # ten
+    features, X = TextFeatures.fit_transform(texts, short)
+    assert features.char_ngrams == []
+    assert (TextFeatures.fit_transform(texts, long)[1] != X).nnz == 0
+
+
+def test_other_forms_of_a_word_share_n_grams() -> None:
+    features = TextFeatures.fit(["birds", "bird songs", "fish"], FeatureConfig(min_df=1, char_ngrams=4))
+    known, unknown = features.transform(["birds", "birdlike"]).toarray()
+    assert known @ unknown > 0.2
+    assert not features.transform(["zoo"]).nnz
+
+
+def test_the_most_frequent_of_words_and_n_grams_are_kept() -> None:
+    texts = ["abc abc abc xyz", "abc", "xyz"]
+    features, X = TextFeatures.fit_transform(texts, FeatureConfig(min_df=1, char_ngrams=4, max_features=3))
+    assert (features.terms, features.char_ngrams) == (["abc"], [" abc", "abc "])
+    assert X.shape == (3, 3)
+    features = TextFeatures.fit(texts, FeatureConfig(min_df=1, char_ngrams=4, max_features=4))
+    assert (features.terms, features.char_ngrams) == (["abc", "xyz"], [" abc", "abc "])
+
+
+def test_n_grams_without_a_word_frequent_enough() -> None:
+    features = TextFeatures.fit(["birdsong", "birdhouse"], FeatureConfig(char_ngrams=4))
+    assert features.terms == []
+    assert features.char_ngrams == [" bir", "bird"]
+    np.testing.assert_allclose(features.transform(["bird", "", "bird"]).toarray()[[0, 2]], [[0.5**0.5] * 2] * 2)
+
+
 def test_most_frequent_terms_are_kept() -> None:
     texts = ["aa aa aa bb bb cc dd", "aa bb cc", "cc"]  # aa 4, bb 3, cc 3, dd 1; "bb bb" and the like are rarer
     config = FeatureConfig(max_features=3, min_df=1)
@@ -92,13 +182,22 @@ def test_saved_features_are_the_same_features() -> None:
     np.testing.assert_array_equal(again.transform(TEXTS).toarray(), X.toarray())
 
 
+def test_features_saved_before_there_were_character_n_grams_are_read() -> None:
+    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig(ngram_max=2))
+    saved = features.to_json() | {"format": 1}
+    del saved["char_ngrams"], saved["config"]["char_ngrams"], saved["config"]["char_ngrams_below"]
+    np.testing.assert_array_equal(TextFeatures.from_json(saved).transform(TEXTS).toarray(), X.toarray())
+
+
 def test_n_gram_whose_words_are_no_terms_is_still_found() -> None:
     features = TextFeatures(FeatureConfig(ngram_max=2), ["aa bb", "cc"], np.ones(2, np.float32))
     found = features.transform(["x aa y bb cc", "bb aa"]).toarray()
     np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5], [0.0, 0.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"idf": [1.0]}, {"config": {"nope": 1}}, {"terms": []}])
+@pytest.mark.parametrize(
+    "change", [{"format": 3}, {"char_ngrams": [" bir"]}, {"idf": [1.0]}, {"config": {"nope": 1}}, {"terms": []}]
+)
 def test_saved_features_of_unknown_form_are_refused(change: dict[str, object]) -> None:
     saved = TextFeatures.fit(TEXTS, FeatureConfig()).to_json()
     with pytest.raises(ArtifactError, match="unknown form"):

@@ -77,7 +77,9 @@ def test_text_becomes_features_of_documents_and_labels(tmp_path: Path) -> None:
     assert "common" in terms
     assert "unseen" not in terms
     label_text = found.csr("label_text_X.npz")
-    assert label_text[0].indices.tolist() == [terms.index("word0")]
+    ngrams = found.json("features.json")["char_ngrams"]
+    own = [len(terms) + ngrams.index(ngram) for ngram in (" wor", "ord0", "rd0 ", "word")]
+    assert label_text[0].indices.tolist() == [terms.index("word0"), *own]
     assert label_text[2].nnz == 0
     assert found.json("labels.json") == ["word0", "word1", "other", "common"]
     assert found.array("test_filter.npy").tolist() == [[0, 2]]

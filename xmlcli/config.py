@@ -37,6 +37,10 @@ class PrepareConfig:
     """At most so many validation documents."""
     ngram_max: Annotated[int, Range(1, 5)]
     """Raw text only: longest run of words that is a feature."""
+    char_ngrams: Annotated[int, Range(2, 4)] | None
+    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
+    char_ngrams_below: Annotated[int, Range(1)]
+    """Raw text only: texts of so many words on average, or more, go by words alone."""
     min_df: Count
     """Raw text only: documents a feature must occur in."""
     max_features: Count | None

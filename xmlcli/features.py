@@ -1,9 +1,10 @@
 """Sparse features of documents: tf-idf of words and word n-grams, or given features weighted alike.
 
 Words are runs of two or more letters, digits and underscores of the lower-cased text (`(?u)\\b\\w\\w+\\b`); an n-gram
-is n of them in a row. The result equals scikit-learn's TfidfVectorizer with the same options and a smoothed idf
-(its tests say so) in less than half of the time: words become numbers as they are read, all else is arithmetic on
-arrays of numbers.
+is n of them in a row. Where texts are short, the character n-grams of their words are terms beside them: a short text
+seldom has the very form of a word that the training texts have. The result equals scikit-learn's TfidfVectorizer with
+the same options and a smoothed idf (its tests say so) in less than half of the time: words become numbers as they are
+read, all else is arithmetic on arrays of numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.char_ngrams import CharNgrams, count_char_ngrams
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.progress import Progress, silent
 from xmlcli.terms import Codes, count, encode, index_terms, shifted, words_of
 from xmlcli.word_table import UNKNOWN, WordTable
 
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)  # the first had no character n-grams
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class FeatureConfig:
         max_features: keep only so many terms, the most frequent ones; None keeps all.
         sublinear_tf: 1 + ln(count) in place of the count.
         use_idf: weigh by ln((1 + N) / (1 + df)) + 1.
+        char_ngrams: n of the words' character n-grams, which are terms too; None for words alone.
+        char_ngrams_below: training texts of that many words on average or more go by words alone.
     """
 
     ngram_max: int = 1
@@ -42,6 +47,8 @@ class FeatureConfig:
     max_features: int | None = None
     sublinear_tf: bool = True
     use_idf: bool = True
+    char_ngrams: int | None = None
+    char_ngrams_below: int = 100
 
 
 class TextFeatures:
@@ -49,15 +56,19 @@ class TextFeatures:
 
     Attributes:
         config: how it was fitted.
-        terms: F terms in alphabetical order; column f counts term f.
+        terms: words and n-grams of words in alphabetical order; column f counts term f.
+        char_ngrams: character n-grams in alphabetical order, whose columns follow; maybe none.
         idf: float32 (F,), ones where idf is off.
     """
 
-    def __init__(self, config: FeatureConfig, terms: Sequence[str], idf: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self, config: FeatureConfig, terms: Sequence[str], idf: npt.NDArray[np.float32], char_ngrams: Sequence[str] = ()
+    ) -> None:
         self.config = config
-        self.terms = list(terms)
+        self.terms, self.char_ngrams = list(terms), list(char_ngrams)
         self.idf = idf
         self._words, self._levels = index_terms(self.terms)
+        self._ngrams = CharNgrams(self.char_ngrams) if char_ngrams else None
 
     @classmethod
     def fit(cls, texts: Sequence[str], config: FeatureConfig, *, progress: Progress = silent) -> TextFeatures:
@@ -71,33 +82,49 @@ class TextFeatures:
         """`fit`, and the features of the same texts without reading them again."""
         table = WordTable()
         words, documents = encode(texts, table, progress, learn=True)
-        terms, counts = _count_terms(words, documents, table.words(), len(texts), config)
-        if not terms:
+        vocabulary = table.words()
+        terms, counts = _count_terms(words, documents, vocabulary, len(texts), config)
+        ngrams: list[str] = []
+        if config.char_ngrams and len(words) < config.char_ngrams_below * len(texts):
+            names, of_words = count_char_ngrams(vocabulary, config.char_ngrams)
+            found = count(documents, words, (len(texts), len(vocabulary))) @ of_words
+            ngrams, found = _frequent(names, found, config.min_df)
+            counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
+        if config.max_features is not None and counts.shape[1] > config.max_features:
+            kept = _most_frequent(counts, config.max_features)
+            counts, all_names = counts[:, kept], terms + ngrams
+            ngrams = [all_names[i] for i in kept.tolist() if i >= len(terms)]
+            terms = [all_names[i] for i in kept.tolist() if i < len(terms)]
+        if not counts.shape[1]:
             raise DatasetError(
                 "no features: the training texts hold no term frequent enough",
                 expected=f"words of two or more letters in at least {config.min_df} of {len(texts):,} documents",
                 remedy="lower min_df, or check that the texts are not empty",
             )
-        idf = inverse_document_frequency(counts) if config.use_idf else np.ones(len(terms), dtype=np.float32)
-        features = cls(config, terms, idf)
+        counts.sort_indices()
+        idf = inverse_document_frequency(counts) if config.use_idf else np.ones(counts.shape[1], dtype=np.float32)
+        features = cls(config, terms, idf, ngrams)
         return features, features._weigh(counts)
 
     def transform(self, texts: Sequence[str], *, progress: Progress = silent) -> sp.csr_matrix:
         """float32 CSR (N, F), rows of unit L2 norm; a text without known terms gives an empty row."""
         if len(texts) == 1 and len(self._levels) == 1:
             return self._one(texts[0])
-        words, documents = encode(texts, self._table, progress)
+        table = WordTable()
+        words, documents = encode(texts, table, progress, learn=True)
+        vocabulary = table.words()
+        codes = np.array([self._codes.get(word, UNKNOWN) for word in vocabulary], np.int64)[words]
         code = np.zeros(len(words), dtype=np.int64)  # of the n-gram that begins at each place, UNKNOWN for none
         counts = sp.csr_matrix((len(texts), len(self.terms)), dtype=np.float32)
         for length, level in enumerate(self._levels):
-            code = level.lookup(code, shifted(words, documents, length))
+            code = level.lookup(code, shifted(codes, documents, length))
             column = np.append(level.column, UNKNOWN)[code]
             counts = counts + count(documents, column, counts.shape)
+        if self._ngrams is not None:
+            found = count(documents, words, (len(texts), len(vocabulary))) @ self._ngrams.count(vocabulary)
+            counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
+            counts.sort_indices()
         return self._weigh(counts)
-
-    @cached_property
-    def _table(self) -> WordTable:
-        return WordTable(self._words)
 
     @cached_property
     def _codes(self) -> dict[str, int]:
@@ -105,20 +132,23 @@ class TextFeatures:
 
     def _one(self, text: str) -> sp.csr_matrix:
         """`transform` of one text where terms are single words: the same bytes, without the machinery of many."""
-        level, code_of = self._levels[0], self._codes.get
-        codes = np.array([c for word in words_of(text) if (c := code_of(word, UNKNOWN)) >= 0], np.int64)
-        columns, counts = np.unique(level.column[level.lookup(np.zeros_like(codes), codes)], return_counts=True)
+        words, code_of = words_of(text), self._codes.get
+        found = [code for word in words if (code := code_of(word, UNKNOWN)) >= 0]  # a word's code is its column
+        if self._ngrams is not None:
+            found += [len(self.terms) + number for word in words for number in self._ngrams.of_word(word)]
+        columns, counts = np.unique(np.array(found, np.int64), return_counts=True)
         data = counts.astype(np.float32)
         if self.config.sublinear_tf:
             data = np.log(data) + np.float32(1.0)
         data *= self.idf[columns]
         norm = np.sqrt(np.cumsum(data.astype(np.float64) ** 2)[-1]) if len(data) else 1.0
         row = ((data / norm).astype(np.float32), columns.astype(np.int32), np.array([0, len(data)], np.int32))
-        return sp.csr_matrix(row, shape=(1, len(self.terms)))
+        return sp.csr_matrix(row, shape=(1, len(self.idf)))
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs, in JSON's own types."""
-        return {"format": _FORMAT, "config": asdict(self.config), "terms": self.terms, "idf": self.idf.tolist()}
+        saved = {"config": asdict(self.config), "terms": self.terms, "char_ngrams": self.char_ngrams}
+        return {"format": _FORMAT, **saved, "idf": self.idf.tolist()}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> TextFeatures:
@@ -129,14 +159,16 @@ class TextFeatures:
         """
         try:
             config, terms, idf = FeatureConfig(**saved["config"]), saved["terms"], np.array(saved["idf"], np.float32)
+            ngrams = saved.get("char_ngrams", [])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError("a vocabulary of unknown form", found=str(error)) from error
-        if saved.get("format") != _FORMAT or not terms or idf.shape != (len(terms),):
+        num_terms = len(terms) + len(ngrams)
+        if saved.get("format") not in _READABLE or not num_terms or idf.shape != (num_terms,):
             expected = f"format {_FORMAT} with terms and one idf each"
             raise ArtifactError(
                 "a vocabulary of unknown form", expected=expected, found=f"format {saved.get('format')}, {idf.shape}"
             )
-        return cls(config, terms, idf)
+        return cls(config, terms, idf, ngrams)
 
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         """Tf-idf of counts, in place."""
@@ -192,14 +224,20 @@ def _count_terms(
         if length == 1:
             words, vocabulary = code, names
     X = sp.hstack(counts, format="csr", dtype=np.float32)
-    order = np.array(sorted(range(len(terms)), key=terms.__getitem__), dtype=np.int64)
-    if config.max_features is not None and len(order) > config.max_features:
-        total = np.bincount(X.indices, weights=X.data, minlength=len(terms))
-        most_frequent = np.argsort(-total[order], kind="stable")[: config.max_features]
-        order = order[np.sort(most_frequent)]
-    X = X[:, order].tocsr()
-    X.sort_indices()
-    return [terms[index] for index in order.tolist()], X
+    order = sorted(range(len(terms)), key=terms.__getitem__)
+    return [terms[index] for index in order], X[:, order].tocsr()
+
+
+def _frequent(names: list[str], counts: sp.csr_matrix, min_df: int) -> tuple[list[str], sp.csr_matrix]:
+    """Keep the columns of terms that are in `min_df` documents or more, of counts float32 CSR (N, T)."""
+    kept = np.flatnonzero(np.bincount(counts.indices, minlength=len(names)) >= min_df)
+    return [names[index] for index in kept.tolist()], counts[:, kept]
+
+
+def _most_frequent(counts: sp.csr_matrix, number: int) -> Codes:
+    """Return the columns of the largest sums, ascending; of equal ones the first."""
+    total = np.bincount(counts.indices, weights=counts.data, minlength=counts.shape[1])
+    return np.sort(np.argsort(-total, kind="stable")[:number])
 
 
 def _extend(code: Codes, last: Codes, num_words: int) -> tuple[Codes, Codes]:

@@ -38,10 +38,12 @@ class Level:
 
     def lookup(self, prefix: Codes, word: Codes) -> Codes:
         """Code of each n-gram, its place in `keys`, or -1."""
+        code = np.full(len(word), UNKNOWN, dtype=np.int64)
+        if not len(self.keys):
+            return code
         possible = np.flatnonzero((prefix >= 0) & (word >= 0))
         wanted = prefix[possible] * self.num_words + word[possible]
         place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        code = np.full(len(word), UNKNOWN, dtype=np.int64)
         code[possible] = np.where(self.keys[place] == wanted, place, UNKNOWN)
         return code
 

@@ -30,7 +30,7 @@ from xmlcli.stages.raw import find_raw
 from xmlcli.word_index import word_centroids
 from xmlcli.writing import Writer
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("seed", "prepare")
 
 ORACLE_DEPTH = 100
@@ -98,6 +98,8 @@ def make_features(raw: RawDataset, config: PrepareConfig, progress: Progress) ->
     assert raw.train.texts is not None
     options = FeatureConfig(
         ngram_max=config.ngram_max,
+        char_ngrams=config.char_ngrams,
+        char_ngrams_below=config.char_ngrams_below,
         min_df=config.min_df,
         max_features=config.max_features,
         sublinear_tf=config.sublinear_tf,
