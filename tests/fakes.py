@@ -45,8 +45,9 @@ def prepare(job: Job) -> None:
         out.array("inverse_propensity.npy", np.full(L, 2, dtype=np.float32))
         out.csr("label_words.npz", sp.random(L, F, 0.5, format="csr", dtype=np.float32, random_state=0))
         out.csr("label_text_X.npz", csr(L, F))
-        counts = {"training_rows": N, "test_rows": N_TEST, "features": F, "labels": L, "labels_per_document": 1.25}
-        out.json("prepared.json", {"min_df": job.config.prepare.min_df, **counts})
+        documents = {"training_rows": N, "test_rows": N_TEST, "labels_per_document": 1.25}
+        counts = {"features": F, "char_ngrams": 2, "labels": L, "min_df": job.config.prepare.min_df}
+        out.json("prepared.json", documents | counts)
 
 
 def write_clf(job: Job, value: float) -> None:

@@ -67,6 +67,7 @@ def test_given_features_and_labels_arrive_in_their_rows(tmp_path: Path) -> None:
     assert found.csr("Y_test.npz").toarray().tolist() == [[0, 0, 1]]
     assert found.csr("X_validation.npz").shape == (0, 4)
     assert not found.has("features.json")
+    assert found.json("prepared.json")["char_ngrams"] == 0
 
 
 def test_text_becomes_features_of_documents_and_labels(tmp_path: Path) -> None:
@@ -81,6 +82,7 @@ def test_text_becomes_features_of_documents_and_labels(tmp_path: Path) -> None:
     own = [len(terms) + ngrams.index(ngram) for ngram in (" wor", "ord0", "rd0 ", "word")]
     assert label_text[0].indices.tolist() == [terms.index("word0"), *own]
     assert label_text[2].nnz == 0
+    assert found.json("prepared.json")["char_ngrams"] == len(ngrams)
     assert found.json("labels.json") == ["word0", "word1", "other", "common"]
     assert found.array("test_filter.npy").tolist() == [[0, 2]]
 

@@ -61,9 +61,10 @@ def _described(opened: Opened, prepare: Call) -> str:
 
     found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
     about = found.json("prepared.json")
+    parts = f" ({about['char_ngrams']:,} of them parts of words)" if about["char_ngrams"] else ""
     return (
-        f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, "
-        f"{about['features']:,} features, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
+        f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, {about['features']:,} features"
+        f"{parts}, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
     )
 
 

@@ -156,6 +156,7 @@ def _write_rest(out: Writer, raw: RawDataset, features: Features, folder: Datase
             "training_rows": Y.shape[0],
             "test_rows": features.test.shape[0],
             "features": features.train.shape[1],
+            "char_ngrams": len((features.saved or {}).get("char_ngrams", [])),
             "labels": Y.shape[1],
             "labels_without_documents": int((Y.getnnz(axis=0) == 0).sum()),
             "labels_per_document": round(Y.nnz / Y.shape[0], 4),
