@@ -151,6 +151,17 @@ def test_other_forms_of_a_word_share_n_grams() -> None:
     assert not features.transform(["zoo"]).nnz
 
 
+def test_n_grams_are_counted_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, config = ["red fox", "a red dog", "foxes", "dogs red"], FeatureConfig(char_ngrams=3)
+    _, whole = TextFeatures.fit_transform(texts, config)
+    monkeypatch.setattr("xmlcli.features._BLOCK", 3)
+    told: list[tuple[str, int, int]] = []
+    features, X = TextFeatures.fit_transform(texts, config, progress=lambda *what: told.append(what))
+    assert told[-2:] == [("count parts of words", 3, 4), ("count parts of words", 4, 4)]
+    np.testing.assert_array_equal(X.toarray(), whole.toarray())
+    assert features.transform([]).shape == (0, X.shape[1])
+
+
 def test_the_most_frequent_of_words_and_n_grams_are_kept() -> None:
     texts = ["abc abc abc xyz", "abc", "xyz"]
     features, X = TextFeatures.fit_transform(texts, FeatureConfig(min_df=1, char_ngrams=4, max_features=3))

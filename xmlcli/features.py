@@ -24,6 +24,7 @@ from xmlcli.progress import Progress, silent
 from xmlcli.terms import Codes, count, encode, index_terms, shifted, words_of
 from xmlcli.word_table import UNKNOWN, WordTable
 
+_BLOCK = 1 << 15  # documents
 _FORMAT = 2
 _READABLE = (1, 2)  # the first had no character n-grams
 
@@ -87,7 +88,7 @@ class TextFeatures:
         ngrams: list[str] = []
         if config.char_ngrams and len(words) < config.char_ngrams_below * len(texts):
             names, of_words = count_char_ngrams(vocabulary, config.char_ngrams)
-            found = count(documents, words, (len(texts), len(vocabulary))) @ of_words
+            found = _count_parts(count(documents, words, (len(texts), len(vocabulary))), of_words, progress)
             ngrams, found = _frequent(names, found, config.min_df)
             counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
         if config.max_features is not None and counts.shape[1] > config.max_features:
@@ -121,7 +122,8 @@ class TextFeatures:
             column = np.append(level.column, UNKNOWN)[code]
             counts = counts + count(documents, column, counts.shape)
         if self._ngrams is not None:
-            found = count(documents, words, (len(texts), len(vocabulary))) @ self._ngrams.count(vocabulary)
+            of_words = self._ngrams.count(vocabulary)
+            found = _count_parts(count(documents, words, (len(texts), len(vocabulary))), of_words, progress)
             counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
             counts.sort_indices()
         return self._weigh(counts)
@@ -226,6 +228,15 @@ def _count_terms(
     X = sp.hstack(counts, format="csr", dtype=np.float32)
     order = sorted(range(len(terms)), key=terms.__getitem__)
     return [terms[index] for index in order], X[:, order].tocsr()
+
+
+def _count_parts(counts: sp.csr_matrix, of_words: sp.csr_matrix, progress: Progress) -> sp.csr_matrix:
+    """How often documents have each n-gram, float32 CSR (N, G), of the words in them (N, W) and in those (W, G)."""
+    blocks = [counts[:0] @ of_words]
+    for start in range(0, counts.shape[0], _BLOCK):
+        blocks.append(counts[start : start + _BLOCK] @ of_words)
+        progress("count parts of words", min(start + _BLOCK, counts.shape[0]), counts.shape[0])
+    return sp.vstack(blocks, format="csr")
 
 
 def _frequent(names: list[str], counts: sp.csr_matrix, min_df: int) -> tuple[list[str], sp.csr_matrix]:
