@@ -217,6 +217,13 @@ def test_saved_features_of_unknown_form_are_refused(change: dict[str, object]) -
         TextFeatures.from_json({})
 
 
+def test_n_grams_of_several_lengths_are_refused() -> None:
+    saved = TextFeatures.fit(["birds"], FeatureConfig(min_df=1, char_ngrams=4)).to_json()
+    assert TextFeatures.from_json(saved).char_ngrams == [" bir", "bird", "irds", "rds "]
+    with pytest.raises(ArtifactError, match="unknown form"):
+        TextFeatures.from_json(saved | {"char_ngrams": [" bir", "bird", "irds", "rds"]})
+
+
 def test_given_features_are_weighted_as_scikit_learn_weighs_them() -> None:
     rng = np.random.default_rng(0)
     dense = rng.random((20, 9)) * (rng.random((20, 9)) < 0.3)

@@ -10,23 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmlcli import word_table
-from xmlcli.word_table import UNKNOWN, WordTable
+from xmlcli.word_table import WordTable
 
 LETTERS = "aBé߂ß_9İΣ \n.\ud800😀ǅ½"
 
 
-def numbered(texts: list[str], known: dict[str, int], *, learn: bool) -> list[list[int]]:
+def numbered(texts: list[str], known: dict[str, int]) -> list[list[int]]:
     """Number words as `WordTable.read` does."""
     found = []
     for text in texts:
         words = re.findall(r"(?u)\b\w\w+\b", text.lower())
-        found.append([known.setdefault(w, len(known)) if learn else known.get(w, UNKNOWN) for w in words])
+        found.append([known.setdefault(word, len(known)) for word in words])
     return found
 
 
-def read(table: WordTable, texts: list[str], *, learn: bool) -> list[list[int]]:
+def read(table: WordTable, texts: list[str]) -> list[list[int]]:
     found = []
-    for numbers, counts in table.read(texts, learn=learn):
+    for numbers, counts in table.read(texts):
         found += [some.tolist() for some in np.split(numbers, np.cumsum(counts)[:-1])]
     return found
 
@@ -40,26 +40,25 @@ def test_words_are_numbered_in_order_and_found_again(texts: list[str], others: l
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(word_table, "_BLOCK", block)
         table = WordTable()
-        assert read(table, texts, learn=True) == numbered(texts, known, learn=True)
+        assert read(table, texts) == numbered(texts, known)
         assert table.words() == list(known)
-        assert read(table, others, learn=False) == numbered(others, known, learn=False)
+        assert read(table, others) == numbered(others, known)
         assert table.words() == list(known)
-        assert read(WordTable(list(known)), others, learn=False) == numbered(others, known, learn=False)
 
 
 def test_the_table_grows_with_its_words() -> None:
     words = [f"w{number}" for number in range(50_000)]
     table = WordTable()
     texts = [" ".join(words[:30]), " ".join(words[:20_000]), *words[20_000:]]
-    assert np.concatenate(read(table, texts, learn=True)).tolist() == [
+    assert np.concatenate(read(table, texts)).tolist() == [
         *range(30),
         *range(20_000),
         *range(20_000, 50_000),
     ]
     assert table.words() == words
-    assert np.concatenate(read(table, [" ".join(reversed(words))], learn=False)).tolist() == [*range(50_000)][::-1]
+    assert np.concatenate(read(table, [" ".join(reversed(words))])).tolist() == [*range(50_000)][::-1]
 
 
 def test_nothing_gives_nothing() -> None:
-    assert list(WordTable().read([], learn=True)) == []
-    assert read(WordTable(["ab"]), ["", "x", "ab"], learn=False) == [[], [], [0]]
+    assert list(WordTable().read([])) == []
+    assert read(WordTable(), ["", "x", "ab"]) == [[], [], [0]]

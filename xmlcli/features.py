@@ -22,7 +22,7 @@ from xmlcli.char_ngrams import CharNgrams, count_char_ngrams
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.progress import Progress, silent
 from xmlcli.terms import Codes, count, encode, index_terms, shifted, words_of
-from xmlcli.word_table import UNKNOWN, WordTable
+from xmlcli.word_table import UNKNOWN
 
 _BLOCK = 1 << 15  # documents
 _FORMAT = 2
@@ -81,14 +81,12 @@ class TextFeatures:
         cls, texts: Sequence[str], config: FeatureConfig, *, progress: Progress = silent
     ) -> tuple[TextFeatures, sp.csr_matrix]:
         """`fit`, and the features of the same texts without reading them again."""
-        table = WordTable()
-        words, documents = encode(texts, table, progress, learn=True)
-        vocabulary = table.words()
+        words, documents, vocabulary = encode(texts, progress)
         terms, counts = _count_terms(words, documents, vocabulary, len(texts), config)
         ngrams: list[str] = []
         if config.char_ngrams and len(words) < config.char_ngrams_below * len(texts):
             names, of_words = count_char_ngrams(vocabulary, config.char_ngrams)
-            found = _count_parts(count(documents, words, (len(texts), len(vocabulary))), of_words, progress)
+            found = _count_parts(words, documents, len(texts), of_words, progress)
             ngrams, found = _frequent(names, found, config.min_df)
             counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
         if config.max_features is not None and counts.shape[1] > config.max_features:
@@ -111,9 +109,7 @@ class TextFeatures:
         """float32 CSR (N, F), rows of unit L2 norm; a text without known terms gives an empty row."""
         if len(texts) == 1 and len(self._levels) == 1:
             return self._one(texts[0])
-        table = WordTable()
-        words, documents = encode(texts, table, progress, learn=True)
-        vocabulary = table.words()
+        words, documents, vocabulary = encode(texts, progress)
         codes = np.array([self._codes.get(word, UNKNOWN) for word in vocabulary], np.int64)[words]
         code = np.zeros(len(words), dtype=np.int64)  # of the n-gram that begins at each place, UNKNOWN for none
         counts = sp.csr_matrix((len(texts), len(self.terms)), dtype=np.float32)
@@ -123,7 +119,7 @@ class TextFeatures:
             counts = counts + count(documents, column, counts.shape)
         if self._ngrams is not None:
             of_words = self._ngrams.count(vocabulary)
-            found = _count_parts(count(documents, words, (len(texts), len(vocabulary))), of_words, progress)
+            found = _count_parts(words, documents, len(texts), of_words, progress)
             counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
             counts.sort_indices()
         return self._weigh(counts)
@@ -164,9 +160,9 @@ class TextFeatures:
             ngrams = saved.get("char_ngrams", [])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError("a vocabulary of unknown form", found=str(error)) from error
-        num_terms = len(terms) + len(ngrams)
-        if saved.get("format") not in _READABLE or not num_terms or idf.shape != (num_terms,):
-            expected = f"format {_FORMAT} with terms and one idf each"
+        num_terms, lengths = len(terms) + len(ngrams), {len(ngram) for ngram in ngrams}
+        if saved.get("format") not in _READABLE or not num_terms or idf.shape != (num_terms,) or len(lengths) > 1:
+            expected = f"format {_FORMAT} with terms, character n-grams of one length, and an idf of each"
             raise ArtifactError(
                 "a vocabulary of unknown form", expected=expected, found=f"format {saved.get('format')}, {idf.shape}"
             )
@@ -230,12 +226,15 @@ def _count_terms(
     return [terms[index] for index in order], X[:, order].tocsr()
 
 
-def _count_parts(counts: sp.csr_matrix, of_words: sp.csr_matrix, progress: Progress) -> sp.csr_matrix:
-    """How often documents have each n-gram, float32 CSR (N, G), of the words in them (N, W) and in those (W, G)."""
+def _count_parts(
+    words: Codes, documents: Codes, num_documents: int, of_words: sp.csr_matrix, progress: Progress
+) -> sp.csr_matrix:
+    """How often documents have each n-gram, float32 CSR (N, G), by their words and those of each word, (W, G)."""
+    counts = count(documents, words, (num_documents, of_words.shape[0]))
     blocks = [counts[:0] @ of_words]
-    for start in range(0, counts.shape[0], _BLOCK):
+    for start in range(0, num_documents, _BLOCK):
         blocks.append(counts[start : start + _BLOCK] @ of_words)
-        progress("count parts of words", min(start + _BLOCK, counts.shape[0]), counts.shape[0])
+        progress("count parts of words", min(start + _BLOCK, num_documents), num_documents)
     return sp.vstack(blocks, format="csr")
 
 

@@ -53,16 +53,17 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def encode(texts: Sequence[str], table: WordTable, progress: Progress, *, learn: bool = False) -> tuple[Codes, Codes]:
-    """The codes of the words of all texts (unknown: -1), and the text each stands in; int64 (T,) both."""
+def encode(texts: Sequence[str], progress: Progress) -> tuple[Codes, Codes, list[str]]:
+    """The codes of the words of all texts, the text each stands in, int64 (T,) both, and the words by their codes."""
+    table = WordTable()
     codes, lengths, done = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 0
-    for some, counts in table.read(texts, learn=learn):
+    for some, counts in table.read(texts):
         codes.append(some)
         lengths.append(counts)
         done += len(counts)
         progress("read words", done, len(texts))
     document = np.repeat(np.arange(len(texts)), np.concatenate(lengths))
-    return np.concatenate(codes).astype(np.int64), document
+    return np.concatenate(codes).astype(np.int64), document, table.words()
 
 
 def shifted(words: Codes, documents: Codes, distance: int) -> Codes:

@@ -28,15 +28,12 @@ _SEED, _PRIME = 0x811C9DC5, 0x01000193  # of FNV-1a in 32 bits
 class WordTable:
     """Numbers of words, from 0 in the order in which they were first read."""
 
-    def __init__(self, words: Sequence[str] = ()) -> None:
-        """Number some words, all different and in small letters, by their place."""
+    def __init__(self) -> None:
         self._letters = np.empty(1 << 16, np.uint32)  # of all words, one after the other
         self._ends = np.zeros(1, np.int64)  # of each word in `_letters`, behind a 0
         self._hashes = np.empty(0, np.int64)
         self._size = np.zeros(1, np.int64)  # how many words there are
         self._slots = np.full(1 << 14, UNKNOWN, np.int32)
-        if words:
-            self._read("".join(words), np.cumsum([len(word) for word in words]), learn=True)
 
     def words(self) -> list[str]:
         """Return the words by number."""
@@ -44,10 +41,10 @@ class WordTable:
         letters = _text(self._letters[: ends[-1]])
         return [letters[at:end] for at, end in pairwise(ends)]
 
-    def read(self, texts: Sequence[str], *, learn: bool) -> Iterator[tuple[Numbers, npt.NDArray[np.int64]]]:
+    def read(self, texts: Sequence[str]) -> Iterator[tuple[Numbers, npt.NDArray[np.int64]]]:
         """Give, block by block of the texts, their words' numbers (T,) and how many words each text has (B,).
 
-        A word that is not in the table is added to it if the table is to `learn`, and otherwise UNKNOWN.
+        A word that is not in the table is added to it.
         """
         block: list[str] = []
         size = 0
@@ -55,12 +52,12 @@ class WordTable:
             block.append(text.lower())
             size += len(text)
             if size >= _BLOCK:
-                yield self._read("".join(block), np.cumsum([len(some) for some in block]), learn=learn)
+                yield self._read("".join(block), np.cumsum([len(some) for some in block]))
                 block, size = [], 0
         if block:
-            yield self._read("".join(block), np.cumsum([len(some) for some in block]), learn=learn)
+            yield self._read("".join(block), np.cumsum([len(some) for some in block]))
 
-    def _read(self, text: str, ends: npt.NDArray[np.int64], *, learn: bool) -> tuple[Numbers, npt.NDArray[np.int64]]:
+    def _read(self, text: str, ends: npt.NDArray[np.int64]) -> tuple[Numbers, npt.NDArray[np.int64]]:
         """Read texts that stand one after the other and end at `ends`."""
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         is_letter = _word_characters(int(points.max(initial=0)).bit_length())
@@ -69,7 +66,7 @@ class WordTable:
         done, written = 0, 0
         while done < len(ends):
             done, written = _number(
-                points, ends, is_letter, learn, self._letters, self._ends, self._hashes, self._size,
+                points, ends, is_letter, self._letters, self._ends, self._hashes, self._size,
                 self._slots, done, written, numbers, counts,
             )  # fmt: skip
             if done < len(ends):
@@ -108,7 +105,7 @@ def _word_characters(bits: int) -> npt.NDArray[np.bool_]:
 
 @njit(cache=True, nogil=True)
 def _number(  # type: ignore[no-untyped-def]  # pragma: no cover
-    points, ends, is_letter, learn, letters, word_ends, hashes, size, slots, first, written, numbers, counts
+    points, ends, is_letter, letters, word_ends, hashes, size, slots, first, written, numbers, counts
 ):
     """Number the words of the texts from `first` on; return the first text there was no room for, and where to write.
 
@@ -119,7 +116,7 @@ def _number(  # type: ignore[no-untyped-def]  # pragma: no cover
     for text in range(first, len(ends)):
         at, end = (ends[text - 1] if text else 0), ends[text]
         most = size[0] + (end - at) // _LENGTH + 1
-        if learn and (2 * most > len(slots) or most > len(hashes) or word_ends[size[0]] + end - at > len(letters)):
+        if 2 * most > len(slots) or most > len(hashes) or word_ends[size[0]] + end - at > len(letters):
             return text, written
         while at < end:
             start, hashed = at, np.int64(_SEED)
@@ -140,7 +137,7 @@ def _number(  # type: ignore[no-untyped-def]  # pragma: no cover
                     if same == length:
                         break
                 slot = (slot + 1) & mask
-            if learn and slots[slot] == UNKNOWN:
+            if slots[slot] == UNKNOWN:
                 begin = word_ends[size[0]]
                 for j in range(length):
                     letters[begin + j] = points[start + j]
