@@ -9,7 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from xmlcli.config import Config, load_config
+from xmlcli.config import Config, ModelConfig, load_config
+from xmlcli.encoder import Encoder
+from xmlcli.model import Classifiers, Model
 from xmlcli.pipeline import Session
 from xmlcli.registry import Stage
 from xmlcli.stages.job import Job
@@ -29,6 +31,12 @@ def make_session(root: Path, config: Config | None = None, stages: dict[str, Sta
     """A session over the fake stages, on the CPU."""
     chosen = FAKES | (stages or {})
     return Session(Workspace(root, "demo"), config or make_config(), device="cpu", registry=chosen.__getitem__)
+
+
+def drawn_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:
+    """A model whose token vectors are drawn at random."""
+    encoder, classifiers = Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim)
+    return Model(encoder, classifiers, optimiser, device=device)
 
 
 def csr(rows: int, columns: int) -> sp.csr_matrix:

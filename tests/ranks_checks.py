@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fakes import make_config
+from fakes import drawn_model, make_config
 from planted import collection, sparse_rows, unit_rows
 
 from xmlcli import files, rowfiles, training
@@ -18,7 +18,6 @@ from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_pro
 from xmlcli.launch import joined
 from xmlcli.linear import train_linear
 from xmlcli.merged_scores import MergedScores
-from xmlcli.model import empty_model
 from xmlcli.neighbours import LabelVectors, make_index
 from xmlcli.own_problems import own_problems
 from xmlcli.proposals import decide, propose
@@ -123,7 +122,7 @@ def check_training(ranks: Ranks) -> None:
         for who in (ALONE, ranks):
             data = TrainingData.of(X, Y, shortlist, who)
             share = who.share(20)
-            model = empty_model(X.shape[1], share.stop - share.start, encoder, config.optimiser)
+            model = drawn_model(X.shape[1], share.stop - share.start, encoder, config.optimiser)
             model.classifiers.start_random(0, before=share.start, after=20 - share.stop)
             train(model, data, Schedule.of(data.num_documents, 1, config), cycle=1, seed=7)
             models.append(model.tensors() | model.optimiser_tensors())

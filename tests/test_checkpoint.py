@@ -6,9 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fakes import make_config
+from fakes import drawn_model, make_config
 
-from xmlcli.model import empty_model
 from xmlcli.stages import checkpoint
 from xmlcli.stages.checkpoint import Checkpoint
 
@@ -16,7 +15,7 @@ from xmlcli.stages.checkpoint import Checkpoint
 def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    found = Checkpoint(tmp_path / "model.safetensors", empty_model(4, 3, make_config().model, "adam"), 30.0)
+    found = Checkpoint(tmp_path / "model.safetensors", drawn_model(4, 3, make_config().model, "adam"), 30.0)
     save, saved = found.save, []
 
     def slow(step: int) -> None:

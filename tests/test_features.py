@@ -151,13 +151,13 @@ def test_other_forms_of_a_word_share_n_grams() -> None:
     assert not features.transform(["zoo"]).nnz
 
 
-def test_n_grams_are_counted_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terms_are_counted_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, config = ["red fox", "a red dog", "foxes", "dogs red"], FeatureConfig(char_ngrams=3)
     _, whole = TextFeatures.fit_transform(texts, config)
-    monkeypatch.setattr("xmlcli.features._BLOCK", 3)
+    monkeypatch.setattr("xmlcli.term_counts._BLOCK", 3)
     told: list[tuple[str, int, int]] = []
     features, X = TextFeatures.fit_transform(texts, config, progress=lambda *what: told.append(what))
-    assert told[-2:] == [("count parts of words", 3, 4), ("count parts of words", 4, 4)]
+    assert told[-2:] == [("count words", 3, 4), ("count words", 4, 4)]
     np.testing.assert_array_equal(X.toarray(), whole.toarray())
     assert features.transform([]).shape == (0, X.shape[1])
 

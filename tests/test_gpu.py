@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from fakes import drawn_model
 from planted import collection
 from several import finished, trained
 from sklearn.preprocessing import normalize
@@ -22,7 +23,7 @@ from xmlcli.dense_index import ExactIndex
 from xmlcli.encoder import TokenUse, encode
 from xmlcli.head import draw_kept
 from xmlcli.link import TorchLink
-from xmlcli.model import Model, empty_model
+from xmlcli.model import Model
 from xmlcli.targets import Targets
 from xmlcli.training import Step, train_step
 
@@ -40,7 +41,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
     step = Step(X, TokenUse.of(X), targets, draw_kept(2, 40, 16, 0.3, np.random.default_rng(0)))
     found: dict[str, Model] = {}
     for device in ("cpu", "cuda"):
-        model = found[device] = empty_model(X.shape[1], 10, ENCODER, optimiser, device=device)
+        model = found[device] = drawn_model(X.shape[1], 10, ENCODER, optimiser, device=device)
         with ThreadPoolExecutor(1) as pool:
             for _ in range(3):
                 train_step(model, step, learning_rate=0.01, token_rate=0.02, residual_rate=0.01, pool=pool)

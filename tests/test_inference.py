@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 import torch
+from fakes import drawn_model
 from planted import collection, unit_rows
 
 from xmlcli import inference
 from xmlcli.config import ModelConfig
 from xmlcli.encoder import encode, unit
 from xmlcli.inference import DocumentEncoder, Engine
-from xmlcli.model import Model, empty_model
+from xmlcli.model import Model
 from xmlcli.scoring import DEFAULT, Scores, rank
 from xmlcli.word_index import WordIndex, label_frequencies, word_centroids
 
@@ -28,7 +29,7 @@ X, Y = collection(60, L, 0)
 
 def bent_model(config: ModelConfig) -> Model:
     """A model whose residual block is neither at its start nor settled, and whose biases are not zero."""
-    model = empty_model(X.shape[1], L, config, "adagrad")
+    model = drawn_model(X.shape[1], L, config, "adagrad")
     generator = torch.Generator().manual_seed(0)
     model.encoder.tokens.data = 2 * torch.randn(X.shape[1], config.dim, generator=generator)
     if model.encoder.residual is not None:

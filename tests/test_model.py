@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import make_config
+from fakes import drawn_model, make_config
 from planted import collection
 
 from xmlcli import files
@@ -52,7 +52,7 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
     tmp_path: Path, optimiser: str, residual: bool
 ) -> None:
     config = replace(OURS, residual=residual)
-    model = empty_model(X.shape[1], 6, config, optimiser)
+    model = drawn_model(X.shape[1], 6, config, optimiser)
     model.classifiers.start_random(0)
     train_some(model, optimiser, start=0, stop=2)
     files.save_tensors(tmp_path / "model.safetensors", model.tensors())

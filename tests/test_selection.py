@@ -43,3 +43,15 @@ def test_rows_are_sorted_by_falling_value_and_rising_label() -> None:
     sort_rows(labels, values, 0, 2, found, best)
     assert found.tolist() == [[0, 2, 4], [5, 1, 3]]
     assert best.tolist() == [[2.0, 0.0, 0.0], [3.0, -1.5, -1.5]]
+
+
+def test_a_part_of_the_rows_is_what_sorting_them_whole_gives() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.stack([rng.permutation(300)[:200] for _ in range(40)]).astype(np.int32)
+    values = np.floor(rng.random((40, 200)) * 50).astype(np.float32) - 20  # many ties
+    values[0, 7:] = -np.inf
+    found, best = np.zeros((40, 60), np.int32), np.zeros((40, 60), np.float32)
+    sort_rows(labels, values, 0, 40, found, best)
+    order = np.lexsort((labels, -values), axis=1)[:, :60]
+    np.testing.assert_array_equal(best, np.take_along_axis(values, order, axis=1))
+    np.testing.assert_array_equal(found, np.take_along_axis(labels, order, axis=1))

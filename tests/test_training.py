@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 import torch
-from fakes import make_config
+from fakes import drawn_model, make_config
 from planted import collection, labels, sparse_rows
 
 from xmlcli import training
 from xmlcli.config import ClfConfig, ModelConfig
 from xmlcli.encoder import TokenUse, encode
-from xmlcli.model import Model, empty_model
+from xmlcli.model import Model
 from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
 from xmlcli.training import Step, TrainingData, train, train_step
@@ -173,7 +173,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     monkeypatch.setattr(training, "_LABELS", 1)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = empty_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
+    model = drawn_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
     model.classifiers.start_random(2)
     if model.encoder.residual is not None:
         model.encoder.residual.weight.data += 0.3 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
@@ -208,7 +208,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
 def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     Y, shortlist = batch(0, L=40)
     targets = draw_targets(Y, shortlist, np.arange(38), BATCH, np.random.default_rng(0))
-    model = empty_model(20, 40, replace(ENCODER, dim=32), "adagrad")
+    model = drawn_model(20, 40, replace(ENCODER, dim=32), "adagrad")
     model.classifiers.start_random(1)
     documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
     found: dict[torch.dtype, list[torch.Tensor]] = {}
@@ -229,7 +229,7 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     none = np.zeros(0, np.int64)
-    model = empty_model(20, 15, ENCODER, "adagrad")
+    model = drawn_model(20, 15, ENCODER, "adagrad")
     with ThreadPoolExecutor(1) as pool:
         found = training.label_gradients(
             torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *_: pytest.fail("moved"), pool
@@ -265,7 +265,7 @@ def test_documents_without_features_or_labels_are_not_trained_on() -> None:
 
 def planted(config: ClfConfig) -> tuple[Model, TrainingData, Schedule]:
     X, Y = collection(150, 20, 0)
-    model = empty_model(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
+    model = drawn_model(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
     model.classifiers.start_random(0)
     return model, TrainingData.of(X, Y, shortlists(150, 20, 12, 1)), Schedule.of(150, 1, config)
 
@@ -308,7 +308,7 @@ def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatc
 def test_labels_without_documents_keep_their_classifiers() -> None:
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = empty_model(20, 15, ENCODER, "adagrad")
+    model = drawn_model(20, 15, ENCODER, "adagrad")
     model.classifiers.start_random(2)
     before = model.classifiers.weight.clone()
     data = TrainingData.of(X, Y, shortlist)

@@ -1,4 +1,4 @@
-"""Rows of a sparse matrix for a batch, and the batch by column: compiled, for steps that take few milliseconds."""
+"""Rows of sparse matrices, taken, transposed, packed: compiled, for steps that take few milliseconds."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ def by_column(A: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
     """
     columns, indptr, indices, data = _by_column(A.indptr, A.indices, A.data, A.shape[1])
     return columns, Rows(indptr, indices, data, (len(columns), A.shape[0]))
+
+
+@njit(cache=True, nogil=True)
+def packed(begin, counts, columns, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return columns and values without the room that was left unused."""
+    packed_columns, packed_values = np.empty(counts.sum(), np.int32), np.empty(counts.sum(), np.float32)
+    end = 0
+    for row in range(len(counts)):
+        for at in range(begin[row], begin[row] + counts[row]):
+            packed_columns[end], packed_values[end] = columns[at], values[at]
+            end += 1
+    return packed_columns, packed_values
 
 
 @njit(cache=True, nogil=True)

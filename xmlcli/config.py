@@ -171,9 +171,9 @@ class LinearConfig:
     start: Annotated[float, Range(0.0, 1e3)]
     """Length of the label centroid that the weights start at."""
     max_passes: Count
-    """Passes of coordinate descent over a label's documents, at most."""
+    """Passes of coordinate descent over a label's documents, at most; every second one leaves out most of them."""
     tolerance: Annotated[float, Range(0.0, 1.0)]
-    """Largest gradient at which descent stops."""
+    """A document moves no weight while its gradient is smaller; descent stops where all are."""
     prune: Annotated[float, Range(0.0, 1.0)]
     """Share of a label's squared weights that is dropped, the smallest first."""
     max_weights: Count

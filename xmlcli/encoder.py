@@ -65,12 +65,16 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     """Token vectors (F, D) and the head that turns their weighted sum into a document vector."""
 
-    def __init__(self, num_tokens: int, config: ModelConfig, *, seed: int) -> None:
-        """Draw the token vectors from Xavier's distribution; a spectral start then sets its own."""
+    def __init__(self, num_tokens: int, config: ModelConfig, *, seed: int | None) -> None:
+        """Draw the token vectors from Xavier's distribution; a spectral start then sets its own.
+
+        Without a seed they are whatever the memory holds, to be overwritten.
+        """
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed or 0)
         tokens = torch.empty(num_tokens, config.dim)
-        nn.init.xavier_uniform_(tokens, gain=nn.init.calculate_gain("relu"), generator=generator)
+        if seed is not None:
+            nn.init.xavier_uniform_(tokens, gain=nn.init.calculate_gain("relu"), generator=generator)
         self.tokens = nn.Parameter(tokens, requires_grad=False)
         self.activation = config.activation
         self.dropout = config.dropout

@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from numba import njit
 
 from xmlcli.char_ngrams import CharNgrams, count_char_ngrams
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.progress import Progress, silent
-from xmlcli.terms import Codes, count, encode, index_terms, shifted, words_of
+from xmlcli.term_counts import Numbers, count_terms, document_frequencies, part_frequencies
+from xmlcli.terms import Codes, Places, encode, index_terms, words_of
+from xmlcli.threads import over_rows
 from xmlcli.word_table import UNKNOWN
 
-_BLOCK = 1 << 15  # documents
 _FORMAT = 2
 _READABLE = (1, 2)  # the first had no character n-grams
 
@@ -81,17 +83,18 @@ class TextFeatures:
         cls, texts: Sequence[str], config: FeatureConfig, *, progress: Progress = silent
     ) -> tuple[TextFeatures, sp.csr_matrix]:
         """`fit`, and the features of the same texts without reading them again."""
-        words, documents, vocabulary = encode(texts, progress)
-        terms, counts = _count_terms(words, documents, vocabulary, len(texts), config)
+        places = encode(texts, progress)
+        terms, numbers = _choose_terms(places, config)
         ngrams: list[str] = []
-        if config.char_ngrams and len(words) < config.char_ngrams_below * len(texts):
-            names, of_words = count_char_ngrams(vocabulary, config.char_ngrams)
-            found = _count_parts(words, documents, len(texts), of_words, progress)
-            ngrams, found = _frequent(names, found, config.min_df)
-            counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
+        parts = sp.csr_matrix((len(places.vocabulary), 0), dtype=np.float32)
+        if config.char_ngrams and len(places.words) < config.char_ngrams_below * len(texts):
+            names, parts = count_char_ngrams(places.vocabulary, config.char_ngrams)
+            kept = np.flatnonzero(part_frequencies(places.offsets, places.words, parts) >= config.min_df)
+            ngrams, parts = [names[number] for number in kept.tolist()], parts[:, kept]
+        counts = count_terms(places.offsets, numbers, len(terms), places.words, parts, progress)
         if config.max_features is not None and counts.shape[1] > config.max_features:
             kept = _most_frequent(counts, config.max_features)
-            counts, all_names = counts[:, kept], terms + ngrams
+            counts, all_names = counts[:, kept].sorted_indices(), terms + ngrams
             ngrams = [all_names[i] for i in kept.tolist() if i >= len(terms)]
             terms = [all_names[i] for i in kept.tolist() if i < len(terms)]
         if not counts.shape[1]:
@@ -100,7 +103,6 @@ class TextFeatures:
                 expected=f"words of two or more letters in at least {config.min_df} of {len(texts):,} documents",
                 remedy="lower min_df, or check that the texts are not empty",
             )
-        counts.sort_indices()
         idf = inverse_document_frequency(counts) if config.use_idf else np.ones(counts.shape[1], dtype=np.float32)
         features = cls(config, terms, idf, ngrams)
         return features, features._weigh(counts)
@@ -109,20 +111,18 @@ class TextFeatures:
         """float32 CSR (N, F), rows of unit L2 norm; a text without known terms gives an empty row."""
         if len(texts) == 1 and len(self._levels) == 1:
             return self._one(texts[0])
-        words, documents, vocabulary = encode(texts, progress)
-        codes = np.array([self._codes.get(word, UNKNOWN) for word in vocabulary], np.int64)[words]
-        code = np.zeros(len(words), dtype=np.int64)  # of the n-gram that begins at each place, UNKNOWN for none
-        counts = sp.csr_matrix((len(texts), len(self.terms)), dtype=np.float32)
+        places = encode(texts, progress)
+        codes = np.array([self._codes.get(word, UNKNOWN) for word in places.vocabulary], np.int64)
+        own = codes[places.words]
+        begun = self._levels[0].lookup(np.zeros_like(codes), codes)[places.words]  # n-grams that begin at each place
+        numbers = np.empty((len(own), len(self._levels)), np.int32)
         for length, level in enumerate(self._levels):
-            code = level.lookup(code, shifted(codes, documents, length))
-            column = np.append(level.column, UNKNOWN)[code]
-            counts = counts + count(documents, column, counts.shape)
+            begun = level.lookup(begun, places.shifted(own, length)) if length else begun
+            numbers[:, length] = np.append(level.column, UNKNOWN)[begun]
+        parts = sp.csr_matrix((len(places.vocabulary), 0), dtype=np.float32)
         if self._ngrams is not None:
-            of_words = self._ngrams.count(vocabulary)
-            found = _count_parts(words, documents, len(texts), of_words, progress)
-            counts = sp.hstack([counts, found], format="csr", dtype=np.float32)
-            counts.sort_indices()
-        return self._weigh(counts)
+            parts = self._ngrams.count(places.vocabulary)
+        return self._weigh(count_terms(places.offsets, numbers, len(self.terms), places.words, parts, progress))
 
     @cached_property
     def _codes(self) -> dict[str, int]:
@@ -171,7 +171,8 @@ class TextFeatures:
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         """Tf-idf of counts, in place."""
         if self.config.sublinear_tf:
-            counts.data = np.log(counts.data) + np.float32(1.0)
+            weights = np.log(np.arange(1, counts.data.max(initial=1) + 1, dtype=np.float32)) + np.float32(1.0)
+            counts.data = weights[counts.data.astype(np.int32) - 1]
         return weigh_rows(counts, self.idf)
 
 
@@ -187,61 +188,55 @@ def weigh_rows(X: sp.csr_matrix, idf: npt.NDArray[np.float32] | None) -> sp.csr_
     Returns:
         float32 CSR of the shape of `X`, a new matrix.
     """
-    data = X.data.astype(np.float32) if idf is None else X.data.astype(np.float32) * idf[X.indices]
-    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-    norm = np.sqrt(np.bincount(rows, weights=data.astype(np.float64) ** 2, minlength=X.shape[0]))
-    norm[norm == 0.0] = 1.0
-    scaled = (data / norm[rows]).astype(np.float32)
+    weights, scaled = np.zeros(0, np.float32) if idf is None else idf, np.empty(X.nnz, np.float32)
+    values = X.data.astype(np.float32, copy=False)
+    over_rows(X.shape[0], lambda first, last: _weigh(X.indptr, X.indices, values, weights, first, last, scaled))
     return sp.csr_matrix((scaled, X.indices.copy(), X.indptr.copy()), shape=X.shape)
 
 
-def _count_terms(
-    words: Codes, documents: Codes, vocabulary: list[str], num_documents: int, config: FeatureConfig
-) -> tuple[list[str], sp.csr_matrix]:
-    """Terms frequent enough, alphabetical, and their counts, float32 CSR (N, F)."""
-    names = vocabulary
+@njit(cache=True, nogil=True)
+def _weigh(offsets, columns, values, idf, first, last, scaled):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write rows first, …, last - 1, weighted unless there are no weights, divided by their length."""
+    for row in range(first, last):
+        square = 0.0
+        for p in range(offsets[row], offsets[row + 1]):
+            scaled[p] = values[p] * idf[columns[p]] if len(idf) else values[p]
+            square += np.float64(scaled[p]) * np.float64(scaled[p])
+        length = np.sqrt(square) if square else 1.0
+        for p in range(offsets[row], offsets[row + 1]):
+            scaled[p] = scaled[p] / length
+
+
+def _choose_terms(places: Places, config: FeatureConfig) -> tuple[list[str], Numbers]:
+    """Terms frequent enough, alphabetical, and the number of the one of each length that begins at each place or
+    UNKNOWN, int32 (T, ngram_max)."""
+    vocabulary = names = places.vocabulary
     terms: list[str] = []
-    counts: list[sp.csr_matrix] = []
-    code, keys = words, np.arange(len(vocabulary))
+    numbers = np.full((len(places.words), config.ngram_max), UNKNOWN, np.int32)
+    words = code = places.words.astype(np.int64)
+    keys = np.arange(len(vocabulary))
     for length in range(1, config.ngram_max + 1):
         if length > 1:
-            code, keys = _extend(code, shifted(words, documents, length - 1), len(vocabulary))
-        level = count(documents, code, (num_documents, len(keys)))
-        kept = np.flatnonzero(np.bincount(level.indices, minlength=len(keys)) >= config.min_df)
+            code, keys = _extend(code, places.shifted(words, length - 1), len(vocabulary))
+        frequencies = document_frequencies(places.offsets, code.astype(np.int32), len(keys))
+        kept = np.flatnonzero(frequencies >= config.min_df)
         if length == 1:
             names = [vocabulary[word] for word in kept.tolist()]
         else:
             pairs = zip(*(part.tolist() for part in np.divmod(keys[kept], len(vocabulary))), strict=True)
             names = [f"{names[head]} {vocabulary[word]}" for head, word in pairs]
-        terms += names
-        counts.append(level[:, kept])
         # an n-gram rarer than min_df begins none that is not, so it need not be extended
         renumber = np.full(len(keys) + 1, UNKNOWN, dtype=np.int64)
         renumber[kept] = np.arange(len(kept))
         code = renumber[code]
+        numbers[:, length - 1] = np.where(code == UNKNOWN, UNKNOWN, len(terms) + code)
+        terms += names
         if length == 1:
             words, vocabulary = code, names
-    X = sp.hstack(counts, format="csr", dtype=np.float32)
     order = sorted(range(len(terms)), key=terms.__getitem__)
-    return [terms[index] for index in order], X[:, order].tocsr()
-
-
-def _count_parts(
-    words: Codes, documents: Codes, num_documents: int, of_words: sp.csr_matrix, progress: Progress
-) -> sp.csr_matrix:
-    """How often documents have each n-gram, float32 CSR (N, G), by their words and those of each word, (W, G)."""
-    counts = count(documents, words, (num_documents, of_words.shape[0]))
-    blocks = [counts[:0] @ of_words]
-    for start in range(0, num_documents, _BLOCK):
-        blocks.append(counts[start : start + _BLOCK] @ of_words)
-        progress("count parts of words", min(start + _BLOCK, num_documents), num_documents)
-    return sp.vstack(blocks, format="csr")
-
-
-def _frequent(names: list[str], counts: sp.csr_matrix, min_df: int) -> tuple[list[str], sp.csr_matrix]:
-    """Keep the columns of terms that are in `min_df` documents or more, of counts float32 CSR (N, T)."""
-    kept = np.flatnonzero(np.bincount(counts.indices, minlength=len(names)) >= min_df)
-    return [names[index] for index in kept.tolist()], counts[:, kept]
+    place = np.full(len(terms) + 1, UNKNOWN, np.int32)
+    place[order] = np.arange(len(terms))
+    return [terms[index] for index in order], place[numbers]
 
 
 def _most_frequent(counts: sp.csr_matrix, number: int) -> Codes:

@@ -6,8 +6,7 @@ Dense vectors generalise, exact words decide; the two together beat either. Labe
 
 over its documents (y = 1) and the documents that have it on their shortlist (y = -1), where w0_l is `start` times the
 unit centroid of its documents, and -1 for the bias: a label of few documents stays near its centroid, and is absent
-where the words say nothing. Solved by dual coordinate descent with
-shrinking (Hsieh et al. 2008, algorithm 3), label by label.
+where the words say nothing. Solved by dual coordinate descent (Hsieh et al. 2008), label by label.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.batches import packed
 from xmlcli.config import LinearConfig
-from xmlcli.descent import count_entries, count_pairs, group_pairs, packed, solve
+from xmlcli.descent import count_entries, count_pairs, group_pairs, solve
 from xmlcli.progress import Progress, silent
 from xmlcli.threads import over_rows
 

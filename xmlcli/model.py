@@ -104,11 +104,11 @@ class Model:
 
 def empty_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:
     """Make a model of the right shapes, to be filled by `Model.load`."""
-    return Model(Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim), optimiser, device=device)
+    return Model(Encoder(num_tokens, config, seed=None), Classifiers(num_labels, config.dim), optimiser, device=device)
 
 
 def load_encoder(tensors: Mapping[str, torch.Tensor], config: ModelConfig, *, device: str = "cpu") -> Encoder:
     """Make the encoder of `Model.tensors`, for encoding alone."""
-    found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=0)
+    found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=None)
     found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
     return found.to(device)

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 _BUCKETS = 512
+_FAR = np.float32(1e30)  # from what is padded with infinity no k-th largest can be taken
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -70,8 +71,11 @@ def sort_rows(labels, total, first, last, indices, scores):  # type: ignore[no-u
     m, k = labels.shape[1], indices.shape[1]
     kept, values, keys = np.empty(m, np.int32), np.empty(m, np.float32), np.empty(m, np.int64)
     for i in range(first, last):
-        kept[:] = labels[i]
-        values[:] = total[i]
-        sort_best(kept, values, m, keys)
+        padded = total[i].min() < -_FAR
+        least, count = -np.float32(np.inf) if padded else kth_largest(total[i], k), 0
+        for j in range(m):  # written whether wanted or not: a branch would cost more
+            kept[count], values[count] = labels[i, j], total[i, j]
+            count += total[i, j] >= least
+        sort_best(kept, values, count, keys)
         indices[i] = kept[:k]
         scores[i] = values[:k]

@@ -1,4 +1,4 @@
-"""Words and n-grams of texts as numbers: reading them, counting them, and finding the terms of a vocabulary again.
+"""Words and n-grams of texts as numbers: reading them, and finding the terms of a vocabulary again.
 
 A word's code is its place in a `WordTable`; one-letter words are left out. An n-gram is found level by level, from its
 first word on.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from xmlcli.progress import Progress
 from xmlcli.word_table import UNKNOWN, WordTable
@@ -53,35 +53,44 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def encode(texts: Sequence[str], progress: Progress) -> tuple[Codes, Codes, list[str]]:
-    """The codes of the words of all texts, the text each stands in, int64 (T,) both, and the words by their codes."""
+@dataclass(frozen=True)
+class Places:
+    """The words of some texts, one after the other.
+
+    Attributes:
+        words: int32 (T,), numbers of words.
+        offsets: int64 (N + 1,), where each text's begin.
+        vocabulary: the words by number.
+    """
+
+    words: npt.NDArray[np.int32]
+    offsets: Codes
+    vocabulary: list[str]
+
+    @cached_property
+    def _texts(self) -> Codes:
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def shifted(self, codes: Codes, distance: int) -> Codes:
+        """The code `distance` places on in the same text, UNKNOWN where there is none, of codes (T,)."""
+        if not distance:
+            return codes
+        later = np.full(len(codes), UNKNOWN, dtype=np.int64)
+        same = self._texts[distance:] == self._texts[: len(codes) - distance]
+        later[: len(codes) - distance][same] = codes[distance:][same]
+        return later
+
+
+def encode(texts: Sequence[str], progress: Progress) -> Places:
+    """Number the words of texts."""
     table = WordTable()
-    codes, lengths, done = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 0
+    codes, lengths, done = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], 0
     for some, counts in table.read(texts):
         codes.append(some)
         lengths.append(counts)
         done += len(counts)
         progress("read words", done, len(texts))
-    document = np.repeat(np.arange(len(texts)), np.concatenate(lengths))
-    return np.concatenate(codes).astype(np.int64), document, table.words()
-
-
-def shifted(words: Codes, documents: Codes, distance: int) -> Codes:
-    """The word `distance` places on in the same document, -1 where there is none."""
-    later = np.full(len(words), UNKNOWN, dtype=np.int64)
-    same = documents[distance:] == documents[: len(documents) - distance]
-    later[: len(words) - distance][same] = words[distance:][same]
-    return later
-
-
-def count(rows: Codes, columns: Codes, shape: tuple[int, int]) -> sp.csr_matrix:
-    """float32 CSR, sorted: how often each pair occurs, `rows` ascending; pairs of a column below 0 are left out."""
-    present = columns >= 0
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[present], minlength=shape[0]))])
-    ones = np.ones(int(indptr[-1]), dtype=np.float32)
-    counts = sp.csr_matrix((ones, columns[present].astype(np.int32), indptr), shape=shape)
-    counts.sum_duplicates()
-    return counts
+    return Places(np.concatenate(codes), np.cumsum(np.concatenate(lengths)), table.words())
 
 
 def index_terms(terms: list[str]) -> tuple[list[str], list[Level]]:

@@ -138,30 +138,36 @@ def label_gradients(
     device, U = documents.device, len(targets.labels)
     dtype = matrix_dtype(device.type)
     size = slice_size(U, num_threads()) if device.type == "cpu" else multiple(U, _LABELS)
-    h, minus_one = documents.to(dtype), torch.tensor(-1, dtype=dtype, device=device)
+    h, num_slices = documents.to(dtype), -(-U // size)
+    filled = np.zeros(num_slices * size, np.int64)
+    filled[:U] = targets.labels
+    labels = torch.from_numpy(filled).to(device)
+    positives = torch.from_numpy(targets.rows * size + targets.columns % size).to(device)
+    minus_one = torch.full((1,), -1, dtype=dtype, device=device).expand(len(positives))
+    ends = np.searchsorted(targets.columns, np.arange(num_slices + 1) * size)
 
-    def of_slice(start: int) -> torch.Tensor:
-        """Move a slice of the labels; return what it adds to the gradient by documents, (B, D)."""
-        own = slice(start, min(start + size, U))
-        count, filled = own.stop - start, np.zeros(size, np.int64)
-        filled[:count] = targets.labels[own]
-        labels = torch.from_numpy(filled).to(device)
-        weight = classifiers.weight.index_select(0, labels).to(dtype)
-        bias = classifiers.bias.index_select(0, labels).to(dtype)
+    def of_slice(number: int) -> torch.Tensor:
+        """Move a slice of the labels; return what it adds to the gradient by documents, (B, D).
+
+        What waits for Python's lock has been done before: the other threads' slices hold it meanwhile.
+        """
+        own = slice(number * size, min((number + 1) * size, U))
+        count, there = own.stop - own.start, slice(ends[number], ends[number + 1])
+        some = labels[number * size : (number + 1) * size]
+        weight = classifiers.weight.index_select(0, some).to(dtype)
+        bias = classifiers.bias.index_select(0, some).to(dtype)
         bias[count:] = -math.inf
         grad = F.linear(h, weight, bias[:, 0]).sigmoid_()  # (B, size)
-        first, last = np.searchsorted(targets.columns, (own.start, own.stop))
-        positives = torch.from_numpy(targets.rows[first:last] * size + targets.columns[first:last] - start).to(device)
-        grad.put_(positives, minus_one.expand(len(positives)), accumulate=True)
+        grad.put_(positives[there], minus_one[there], accumulate=True)
         if targets.mask is not None:
             grad[:, :count] *= torch.from_numpy(targets.mask[:, own]).to(device)
         by_documents = grad @ weight
         by_weight, by_bias = (grad.T @ h)[:count], grad.sum(dim=0, dtype=torch.float32)[:count, None]
-        move(labels[:count], by_weight.float(), by_bias)
+        move(some[:count], by_weight.float(), by_bias)
         return by_documents
 
     total = torch.zeros(documents.shape, device=device)
-    for part in in_turns(of_slice, range(0, U, size), pool):
+    for part in in_turns(of_slice, range(num_slices), pool):
         total += part
     return total
 

@@ -103,9 +103,9 @@ class WordIndex:
         """See `neighbours.Index.search`."""
         assert X is not None, "an index of words searches by words"
         N = X.shape[0]
-        indices = np.full((N, k), self._num_labels, np.int32)
-        scores = np.full((N, k), -np.inf, np.float32)
+        indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
         found = min(k, len(self._ids))
+        indices[:, found:], scores[:, found:] = self._num_labels, -np.inf
         W, num_proposed = self._words, min(PROPOSED * found, len(self._ids)) if self._share else found
         for start in range(0, N if found else 0, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))

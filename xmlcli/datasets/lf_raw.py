@@ -48,7 +48,7 @@ def read_split(
         text, targets = _text(record), record.get("target_ind")
         if text is None:
             problems.add(number, "text under the keys title and content, title present", _shown(record))
-        elif type(targets) is not list or not all(type(label) is int for label in targets):
+        elif type(targets) is not list or not {int}.issuperset(map(type, targets)):
             problems.add(number, "a list of label ids under the key target_ind", _shown(record))
         elif targets and not (min(targets) >= 0 and max(targets) < num_labels):
             wrong = next(label for label in targets if not 0 <= label < num_labels)

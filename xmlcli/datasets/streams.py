@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from xmlcli.progress import Progress
 
 COMPRESSIONS = (".gz", ".bz2")
 _LINES_A_REPORT = 20_000
+_BUFFER = 1 << 18
 
 
 def plain_suffix(path: Path) -> str:
@@ -39,9 +41,9 @@ def open_stream(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
             file = stack.enter_context(path.open("rb"))
             suffix = path.suffix.lower()
             if suffix == ".gz":
-                content = cast(BinaryIO, stack.enter_context(gzip.open(file)))
+                content = _buffered(stack.enter_context(gzip.open(file)))
             elif suffix == ".bz2":
-                content = cast(BinaryIO, stack.enter_context(bz2.open(file)))
+                content = _buffered(stack.enter_context(bz2.open(file)))
             else:
                 content = file
             yield content, file.tell
@@ -51,6 +53,11 @@ def open_stream(path: Path) -> Iterator[tuple[BinaryIO, Callable[[], int]]]:
         if error.errno is None:  # what bz2 raises for bad data
             raise _damaged(path, error) from error
         raise
+
+
+def _buffered(content: gzip.GzipFile | bz2.BZ2File) -> BinaryIO:
+    """Return a stream that finds its lines in compiled code."""
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, content), _BUFFER))
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:

@@ -17,7 +17,7 @@ from xmlcli.stages.owned import matrix
 from xmlcli.training import TrainingData, train
 from xmlcli.writing import Writer
 
-VERSION = 5
+VERSION = 6
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 
