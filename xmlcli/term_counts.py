@@ -50,17 +50,17 @@ def count_terms(
     words: int32 (T,); parts: float32 CSR (W, G), how often each word has them.
     """
     N, num_columns = len(offsets) - 1, num_terms + parts.shape[1]
-    room = np.append(0, np.cumsum(np.diff(parts.indptr)[words] + terms.shape[1]))[offsets]
-    lengths = np.zeros(N, np.int64)
+    most, lengths = np.diff(parts.indptr) + terms.shape[1], np.zeros(N, np.int64)  # terms that a word may have
     blocks = [(np.zeros(0, np.int32), np.zeros(0, np.float32))]
     for start in range(0, N, _BLOCK):
         block = slice(start, min(start + _BLOCK, N))
-        begin = room[block.start : block.stop + 1] - room[block.start]
+        places = offsets[block.start : block.stop + 1]
+        begin = np.append(0, np.cumsum(most[words[places[0] : places[-1]]]))[places - places[0]]
         columns, counts = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
 
         def kernel(first: int, last: int) -> None:
             _count(
-                offsets[block], offsets[1:][block], terms, words, parts.indptr, parts.indices, parts.data, num_terms,  # noqa: B023
+                places, terms, words, parts.indptr, parts.indices, parts.data, num_terms,  # noqa: B023
                 num_columns, begin, first, last, columns, counts, lengths[block],  # noqa: B023
             )  # fmt: skip
 
@@ -90,15 +90,15 @@ def _frequencies(offsets, words, p_offsets, p_columns, num_parts):  # type: igno
 
 @njit(cache=True, nogil=True)
 def _count(  # type: ignore[no-untyped-def]  # pragma: no cover
-    begins, ends, terms, words, p_offsets, p_columns, p_counts, num_terms, num_columns, room, first, last, columns,
-    counts, lengths,
+    offsets, terms, words, p_offsets, p_columns, p_counts, num_terms, num_columns, room, first, last, columns, counts,
+    lengths,
 ):  # fmt: skip
     """Write the terms of documents first, …, last - 1, ascending, and how often they occur, from `room` on."""
     times = np.zeros(num_columns, np.float32)
     for document in range(first, last):
         own = columns[room[document] : room[document + 1]]
         length = 0
-        for place in range(begins[document], ends[document]):
+        for place in range(offsets[document], offsets[document + 1]):
             for level in range(terms.shape[1]):
                 term = terms[place, level]
                 if term != UNKNOWN:
