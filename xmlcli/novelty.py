@@ -9,7 +9,7 @@ from numba import njit
 
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
-from xmlcli.word_index import POSTINGS, add_postings, refresh, restore
+from xmlcli.word_index import POSTINGS, add_postings, refresh, restore, touch
 
 Floats = npt.NDArray[np.float32]
 
@@ -51,10 +51,13 @@ def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
     nothing, none_best = np.zeros(num_rows, np.float32), np.zeros(num_groups, np.float32)
     total, best, touched = nothing.copy(), none_best.copy(), np.zeros(num_groups, np.bool_)
     for i in range(first, last):
-        at, end = x_offsets[i], x_offsets[i + 1]
-        add_postings(
-            x_columns[at:end], x_values[at:end], offsets, rows, values, lengths, POSTINGS, total, touched, _GROUP
-        )
-        refresh(total, touched, _GROUP, best)
-        found[i] = best.max()
-        restore(nothing, none_best, touched, _GROUP, total, best)
+        own = slice(x_offsets[i], x_offsets[i + 1])
+        touches_all = touch(x_columns[own], offsets, rows, num_rows, _GROUP, touched)
+        add_postings(x_columns[own], x_values[own], offsets, rows, values, lengths, POSTINGS, total)
+        if touches_all:
+            found[i] = total.max()
+            total[:] = 0
+        else:
+            refresh(total, touched, _GROUP, best)
+            found[i] = best.max()
+            restore(nothing, none_best, touched, _GROUP, total, best)

@@ -27,6 +27,8 @@ _BLOCK = 4096
 POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
 PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.05
+_MANY = 8  # labels that are passed over in the time that one is added to
+_MAXIMA = 5  # times as many as labels wanted
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
 
 
@@ -132,10 +134,12 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
-    Unless `in_order` they come by label. Labels lie in groups; a document costs time for the groups that its words
-    touch, not for all labels.
+    Unless `in_order` they come by label. Labels lie in groups; a document whose words touch few labels costs time for
+    their groups alone, any other for all labels.
     """
     num_labels, k = len(bonus), indices.shape[1]
+    maxima = np.empty(min(_MAXIMA * num_proposed, num_labels), np.float32)
+    is_kept = np.zeros(8 * -(-num_labels // 8), np.bool_)
     shift = _group_shift(num_labels, num_proposed)
     num_groups = ((num_labels - 1) >> shift) + 1
     total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
@@ -147,12 +151,15 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     values = np.empty(num_labels, np.float32)
     keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
-        at, end = x_offsets[i], x_offsets[i + 1]
-        add_postings(
-            x_columns[at:end], x_values[at:end], w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
-        )
-        refresh(total, touched, shift, best)
-        count = _collect(total, best, shift, num_proposed, kept, values)
+        own = slice(x_offsets[i], x_offsets[i + 1])
+        columns, weights = x_columns[own], x_values[own]
+        touches_all = touch(columns, w_offsets, w_rows, num_labels, shift, touched)
+        add_postings(columns, weights, w_offsets, w_rows, w_values, lengths, budget, total)
+        if touches_all:
+            count = _collect_of_all(total, maxima, is_kept, num_proposed, kept, values)
+        else:
+            refresh(total, touched, shift, best)
+            count = _collect(total, best, shift, num_proposed, kept, values)
         if share > 0 or not in_order:
             count = _cut(kept, values, count, num_proposed)
         if share > 0:
@@ -169,7 +176,11 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]
-        restore(bonus, untouched_best, touched, shift, total, best)
+        if touches_all:
+            for label in range(num_labels):
+                total[label] = bonus[label]
+        else:
+            restore(bonus, untouched_best, touched, shift, total, best)
 
 
 @njit(cache=True, nogil=True)
@@ -181,21 +192,33 @@ def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma:
     return shift
 
 
+@njit(cache=True, nogil=True)
+def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return whether a document's words have so many labels that looking at all costs less than at some groups.
+
+    If not, mark the groups that they touch.
+    """
+    num_postings = 0
+    for column in columns:
+        num_postings += w_offsets[column + 1] - w_offsets[column]
+    if _MANY * num_postings >= num_labels:
+        return True
+    for column in columns:
+        for q in range(w_offsets[column], w_offsets[column + 1]):
+            touched[w_rows[q] >> shift] = True
+    return False
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
-    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total, touched, shift
+    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total
 ):
-    """Add the products of a document's words to `total` and mark the groups touched, all of them where it touches many.
+    """Add the products of a document's words to `total`.
 
     The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is
     left out, the first excepted.
     """
-    left, num_postings = budget, 0
-    for column in columns:
-        num_postings += w_offsets[column + 1] - w_offsets[column]
-    everywhere = num_postings >= len(total)
-    if everywhere:
-        touched[:] = True
+    left = budget
     for j in np.argsort(-weights, kind="mergesort"):
         at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
         if lengths[columns[j]] > left and left < budget:
@@ -204,8 +227,6 @@ def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
         weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
         for q in range(len(rows)):
             total[rows[q]] += weight * values[q]
-        for q in range(0 if everywhere else len(rows)):
-            touched[rows[q] >> shift] = True
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -254,6 +275,36 @@ def _collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyp
             for j in range(len(own)):  # written whether wanted or not: most are not, and a branch would cost more
                 kept[count], values[count] = (group << shift) + j, own[j]
                 count += own[j] >= least
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Do what `_collect` does, without groups: the maxima here are of labels so far apart that they compare at once.
+
+    maxima: room for more than `wanted`, unless there are fewer labels; is_kept: room for all labels and up to the next
+    eighth one, False beyond them.
+    """
+    num_labels, num_maxima = len(total), len(maxima)
+    if wanted >= num_maxima:
+        for label in range(num_labels):
+            kept[label], values[label] = label, total[label]
+        return num_labels
+    maxima[:] = total[:num_maxima]
+    for at in range(num_maxima, num_labels, num_maxima):
+        own = total[at : at + num_maxima]
+        for j in range(len(own)):
+            maxima[j] = max(maxima[j], own[j])
+    least = kth_largest(maxima, wanted)
+    for label in range(num_labels):
+        is_kept[label] = total[label] >= least
+    count, eights = 0, is_kept.view(np.uint64)
+    for eighth in range(len(eights)):
+        if eights[eighth]:
+            for label in range(8 * eighth, 8 * eighth + 8):
+                if is_kept[label]:
+                    kept[count], values[count] = label, total[label]
+                    count += 1
     return count
 
 
