@@ -42,7 +42,7 @@ def test_sparse_rows_come_back_from_their_arrays(num_columns: int, density: floa
     rows = CompactRows.of(random_rows(20, num_columns, density), num_columns=num_columns)
     again = CompactRows.from_arrays(rows.to_arrays(), num_columns=num_columns)
     assert (again.floats() != rows.floats()).nnz == 0
-    assert again.columns.dtype == rows.columns.dtype == (np.uint16 if num_columns <= 1 << 16 else np.int32)
+    assert again.columns.dtype == rows.columns.dtype == (np.uint16 if num_columns <= 1 << 16 else np.uint32)
 
 
 def test_sparse_scores_are_those_of_a_product_with_the_bias_added_and_padding_zero() -> None:

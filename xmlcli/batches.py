@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,14 @@ class Rows(NamedTuple):
     indices: Ints
     data: npt.NDArray[np.float32]
     shape: tuple[int, int]
+
+
+def unsigned(indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the same whole numbers, none below 0, as unsigned ones, without copying them.
+
+    Compiled code asks of each signed index whether it counts from the end: a quarter of the time of adding up postings.
+    """
+    return indices.view(f"u{indices.dtype.itemsize}")
 
 
 def take_rows(A: sp.csr_matrix, rows: npt.NDArray[np.int64]) -> Rows:

@@ -2,7 +2,7 @@
 
 A value is `scale * q` with q int8 in -127, …, 127, so the error is at most 1/254 of the row's largest value. On disk
 the columns of a sparse row are the differences of their ascending ids as variable-length integers (seven bits a byte,
-the eighth says that more follow, as in LEB128); in memory they are uint16 or int32, whichever fits.
+the eighth says that more follow, as in LEB128); in memory they are uint16 or uint32, whichever fits.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CompactRows:
 
     Attributes:
         offsets: int64 (R + 1,), where each row begins.
-        columns: uint16 or int32 (nnz,).
+        columns: uint16 or uint32 (nnz,).
         values: int8 (nnz,); scale: float32 (R,).
         bias: float32 (R,), zeros where there is none.
         num_columns: F.
@@ -139,8 +139,8 @@ def _scales(largest: Floats) -> Floats:
     return np.where(largest > 0, largest / np.float32(_MOST), np.float32(1)).astype(np.float32)
 
 
-def _column_type(num_columns: int) -> type[np.uint16] | type[np.int32]:
-    return np.uint16 if num_columns <= 1 << 16 else np.int32
+def _column_type(num_columns: int) -> type[np.uint16] | type[np.uint32]:
+    return np.uint16 if num_columns <= 1 << 16 else np.uint32
 
 
 @njit(cache=True, nogil=True, fastmath=True)

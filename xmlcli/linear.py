@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
-from xmlcli.batches import packed
+from xmlcli.batches import packed, unsigned
 from xmlcli.config import LinearConfig
 from xmlcli.descent import count_entries, count_pairs, group_pairs, solve
 from xmlcli.progress import Progress, silent
@@ -118,7 +118,7 @@ def _solve_block(
 
     def kernel(at: int, end: int) -> None:
         solve(
-            X.indptr, X.indices, X.data, squares, start.indptr, start.indices, start.data,
+            X.indptr, unsigned(X.indices), X.data, squares, start.indptr, start.indices, start.data,
             problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
             np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
             np.float32(config.prune), config.max_weights,
@@ -143,13 +143,13 @@ def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints)
         table[:, : classifiers.shape[1]] = classifiers.toarray()
 
         def kernel(first: int, last: int) -> None:
-            _look_up(X.indptr, X.indices, X.data, table, candidates, first, last, scores)
+            _look_up(X.indptr, unsigned(X.indices), X.data, table, candidates, first, last, scores)
     else:
 
         def kernel(first: int, last: int) -> None:
             _score(
-                X.indptr, X.indices, X.data, classifiers.indptr, classifiers.indices, classifiers.data, candidates,
-                F, first, last, scores,
+                X.indptr, X.indices, X.data, classifiers.indptr, unsigned(classifiers.indices), classifiers.data,
+                candidates, F, first, last, scores,
             )  # fmt: skip
 
     over_rows(len(candidates), kernel)

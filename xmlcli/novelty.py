@@ -7,6 +7,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.batches import unsigned
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
 from xmlcli.word_index import POSTINGS, add_postings, refresh, restore, touch
@@ -30,8 +31,8 @@ def novelty(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> F
 
     def kernel(first: int, last: int) -> None:
         _nearest(
-            X.indptr, X.indices, X.data, columns.indptr, columns.indices, columns.data, lengths, X_train.shape[0],
-            first, last, nearest,
+            X.indptr, X.indices, X.data, columns.indptr, unsigned(columns.indices), columns.data, lengths,
+            X_train.shape[0], first, last, nearest,
         )  # fmt: skip
 
     over_rows(X.shape[0], kernel)

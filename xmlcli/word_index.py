@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
+from xmlcli.batches import unsigned
 from xmlcli.features import weigh_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
@@ -88,6 +89,9 @@ class WordIndex:
         self._num_labels = words.shape[0]
         everything = len(self._ids) == words.shape[0]
         self._words = (words if everything else words[self._ids]).tocsc()
+        self._rows = unsigned(self._words.indices)
+        if len(self._ids) <= 1 << 16:
+            self._rows = self._rows.astype(np.uint16)  # less to read
         self._lengths = ranks.sum(np.diff(self._words.indptr).astype(np.int64))
         self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
@@ -116,7 +120,7 @@ class WordIndex:
 
             def kernel(first: int, last: int) -> None:
                 _search(
-                    rows.indptr, rows.indices, rows.data, W.indptr, W.indices, W.data, self._lengths, self._bonus,  # noqa: B023
+                    rows.indptr, rows.indices, rows.data, W.indptr, self._rows, W.data, self._lengths, self._bonus,  # noqa: B023
                     documents_, self._Z, self._share, POSTINGS, num_proposed, self._in_order, first, last, local,  # noqa: B023
                     scores[block],  # noqa: B023
                 )  # fmt: skip
