@@ -51,7 +51,7 @@ TRAINED = {
     "steps of phase 3: encoder and classifiers as they start": ["clf.epochs=0", "clf.max_epochs=0"],
     "the sparse part": ["linear.enabled=false"],
     "the sparse part's start at the centroids": ["linear.start=0.0"],
-    "the fitted combination: the authors'": ["evaluate.combination=authors"],
+    "the fitted combination: the authors', of two scores": ["evaluate.combination=authors"],
 }
 """What is removed → settings of a pipeline trained without it."""
 
