@@ -88,11 +88,11 @@ class WordIndex:
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = words.shape[0]
         everything = len(self._ids) == words.shape[0]
-        self._words = (words if everything else words[self._ids]).tocsc()
-        self._rows = unsigned(self._words.indices)
-        if len(self._ids) <= 1 << 16:
-            self._rows = self._rows.astype(np.uint16)  # less to read
-        self._lengths = ranks.sum(np.diff(self._words.indptr).astype(np.int64))
+        columns = (words if everything else words[self._ids]).tocsc()
+        labels = unsigned(columns.indices)
+        few = len(self._ids) <= 1 << 16  # so that shorter numbers do, which take less time to read
+        self._postings = columns.indptr, labels.astype(np.uint16) if few else labels, columns.data
+        self._lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
         self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share, self._in_order = np.float32(share), in_order
@@ -112,7 +112,7 @@ class WordIndex:
         indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
         found = min(k, len(self._ids))
         indices[:, found:], scores[:, found:] = self._num_labels, -np.inf
-        W, num_proposed = self._words, min(PROPOSED * found, len(self._ids)) if self._share else found
+        num_proposed = min(PROPOSED * found, len(self._ids)) if self._share else found
         for start in range(0, N if found else 0, _BLOCK):
             block = slice(start, min(start + _BLOCK, N))
             rows = X if N <= _BLOCK else X[block]
@@ -120,7 +120,7 @@ class WordIndex:
 
             def kernel(first: int, last: int) -> None:
                 _search(
-                    rows.indptr, rows.indices, rows.data, W.indptr, self._rows, W.data, self._lengths, self._bonus,  # noqa: B023
+                    rows.indptr, rows.indices, rows.data, *self._postings, self._lengths, self._bonus,  # noqa: B023
                     documents_, self._Z, self._share, POSTINGS, num_proposed, self._in_order, first, last, local,  # noqa: B023
                     scores[block],  # noqa: B023
                 )  # fmt: skip
