@@ -8,9 +8,10 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.batches import unsigned
+from xmlcli.postings import add_postings, refresh, restore, touch
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
-from xmlcli.word_index import POSTINGS, add_postings, refresh, restore, touch
+from xmlcli.word_index import POSTINGS
 
 Floats = npt.NDArray[np.float32]
 

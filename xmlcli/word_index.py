@@ -15,9 +15,10 @@ from numba import njit
 
 from xmlcli.batches import unsigned
 from xmlcli.features import weigh_rows
+from xmlcli.postings import MAXIMA, add_postings, collect, collect_of_all, cut, group_shift, refresh, restore, touch
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
-from xmlcli.selection import kth_largest, sort_best
+from xmlcli.selection import sort_best
 from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
@@ -28,8 +29,6 @@ _BLOCK = 4096
 POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
 PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.05
-_MANY = 8  # labels that are passed over in the time that one is added to
-_MAXIMA = 5  # times as many as labels wanted
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
 
 
@@ -142,9 +141,9 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     their groups alone, any other for all labels.
     """
     num_labels, k = len(bonus), indices.shape[1]
-    maxima = np.empty(min(_MAXIMA * num_proposed, num_labels), np.float32)
+    maxima = np.empty(min(MAXIMA * num_proposed, num_labels), np.float32)
     is_kept = np.zeros(8 * -(-num_labels // 8), np.bool_)
-    shift = _group_shift(num_labels, num_proposed)
+    shift = group_shift(num_labels, num_proposed)
     num_groups = ((num_labels - 1) >> shift) + 1
     total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
     untouched_best = np.empty(num_groups, np.float32)
@@ -160,23 +159,18 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         touches_all = touch(columns, w_offsets, w_rows, num_labels, shift, touched)
         add_postings(columns, weights, w_offsets, w_rows, w_values, lengths, budget, total)
         if touches_all:
-            count = _collect_of_all(total, maxima, is_kept, num_proposed, kept, values)
+            count = collect_of_all(total, maxima, is_kept, num_proposed, kept, values)
         else:
             refresh(total, touched, shift, best)
-            count = _collect(total, best, shift, num_proposed, kept, values)
+            count = collect(total, best, shift, num_proposed, kept, values)
         if share > 0 or not in_order:
-            count = _cut(kept, values, count, num_proposed)
+            count = cut(kept, values, count, num_proposed)
         if share > 0:
-            for j in range(count):
-                label = kept[j]
-                cosine = np.float32(0)
-                for d in range(Z.shape[1]):
-                    cosine += documents[i, d] * Z[label, d]
-                values[j] = total[label] + share * cosine
+            _add_cosines(documents[i], Z, share, kept[:count], values)
         if in_order:
             sort_best(kept, values, count, keys)
         elif share > 0:
-            _cut(kept, values, count, k)
+            cut(kept, values, count, k)
         for j in range(k):
             indices[i, j] = kept[j]
             scores[i, j] = values[j]
@@ -187,144 +181,11 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
             restore(bonus, untouched_best, touched, shift, total, best)
 
 
-@njit(cache=True, nogil=True)
-def _group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return s for groups of 2^s labels: more than three times as many groups as labels are wanted, where there are."""
-    shift = 0
-    while shift < 6 and (num_labels >> (shift + 1)) > 3 * wanted:
-        shift += 1
-    return shift
-
-
-@njit(cache=True, nogil=True)
-def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return whether a document's words have so many labels that looking at all costs less than at some groups.
-
-    If not, mark the groups that they touch.
-    """
-    num_postings = 0
-    for column in columns:
-        num_postings += w_offsets[column + 1] - w_offsets[column]
-    if _MANY * num_postings >= num_labels:
-        return True
-    for column in columns:
-        for q in range(w_offsets[column], w_offsets[column + 1]):
-            touched[w_rows[q] >> shift] = True
-    return False
-
-
 @njit(cache=True, nogil=True, fastmath=True)
-def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
-    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total
-):
-    """Add the products of a document's words to `total`.
-
-    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is
-    left out, the first excepted.
-    """
-    left = budget
-    for j in np.argsort(-weights, kind="mergesort"):
-        at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
-        if lengths[columns[j]] > left and left < budget:
-            continue
-        left -= lengths[columns[j]]
-        weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
-        for q in range(len(rows)):
-            total[rows[q]] += weight * values[q]
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Write the largest score of each touched group."""
-    if shift == 0:
-        best[:] = total
-        return
-    for group in range(len(touched)):
-        if touched[group]:
-            own = total[group << shift : (group + 1) << shift]
-            largest = own[0]
-            for value in own:
-                largest = max(largest, value)
-            best[group] = largest
-
-
-@njit(cache=True, nogil=True)
-def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Make everything as it was before the document."""
-    for group in range(len(touched)):
-        if touched[group]:
-            own, before = total[group << shift : (group + 1) << shift], bonus[group << shift : (group + 1) << shift]
-            for j in range(len(own)):  # without an offset, or the compiler does not vectorise
-                own[j] = before[j]
-            best[group] = untouched_best[group]
-            touched[group] = False
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Put at least `wanted` labels, all of the largest scores among them, into `kept`, `values`; return how many.
-
-    As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed. Labels come in
-    ascending order.
-    """
-    if wanted >= len(best):
-        for label in range(len(total)):
-            kept[label], values[label] = label, total[label]
-        return len(total)
-    least = kth_largest(best, wanted)
-    count = 0
-    for group in range(len(best)):
-        if best[group] >= least:
-            own = total[group << shift : (group + 1) << shift]
-            for j in range(len(own)):  # written whether wanted or not: most are not, and a branch would cost more
-                kept[count], values[count] = (group << shift) + j, own[j]
-                count += own[j] >= least
-    return count
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Do what `_collect` does, without groups: the maxima here are of labels so far apart that they compare at once.
-
-    maxima: room for more than `wanted`, unless there are fewer labels; is_kept: room for all labels and up to the next
-    eighth one, False beyond them.
-    """
-    num_labels, num_maxima = len(total), len(maxima)
-    if wanted >= num_maxima:
-        for label in range(num_labels):
-            kept[label], values[label] = label, total[label]
-        return num_labels
-    maxima[:] = total[:num_maxima]
-    for at in range(num_maxima, num_labels, num_maxima):
-        own = total[at : at + num_maxima]
-        for j in range(len(own)):
-            maxima[j] = max(maxima[j], own[j])
-    least = kth_largest(maxima, wanted)
-    for label in range(num_labels):
-        is_kept[label] = total[label] >= least
-    count, eights = 0, is_kept.view(np.uint64)
-    for eighth in range(len(eights)):
-        if eights[eighth]:
-            for label in range(8 * eighth, 8 * eighth + 8):
-                if is_kept[label]:
-                    kept[count], values[count] = label, total[label]
-                    count += 1
-    return count
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
-    if count <= wanted:
-        return count
-    least = kth_largest(values[:count], wanted)
-    larger = 0
-    for j in range(count):
-        larger += values[j] > least
-    end, equal = 0, wanted - larger
-    for j in range(count):
-        if values[j] > least or (values[j] == least and equal > 0):
-            equal -= values[j] == least
-            kept[end], values[end] = kept[j], values[j]
-            end += 1
-    return end
+def _add_cosines(document, Z, share, labels, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add `share` of the cosine of a document's vector with those of labels to their values."""
+    for j in range(len(labels)):
+        vector, cosine = Z[labels[j]], np.float32(0)
+        for d in range(len(vector)):
+            cosine += document[d] * vector[d]
+        values[j] += share * cosine
