@@ -45,17 +45,6 @@ def test_sparse_rows_come_back_from_their_arrays(num_columns: int, density: floa
     assert again.columns.dtype == rows.columns.dtype == (np.uint16 if num_columns <= 1 << 16 else np.uint32)
 
 
-def test_sparse_scores_are_those_of_a_product_with_the_bias_added_and_padding_zero() -> None:
-    W, X = random_rows(12, 41, 0.4), random_rows(20, 40, 0.3)
-    rows = CompactRows.of(W, num_columns=40)
-    candidates = np.tile(np.arange(13, dtype=np.int32), (20, 1))
-    assert np.allclose(rows.bias, W[:, 40].toarray()[:, 0])
-    expected = (X @ rows.floats().T).toarray() + rows.bias
-    found = rows.score(X, candidates)
-    assert np.allclose(found[:, :12], expected, atol=1e-5)
-    assert not found[:, 12].any()
-
-
 def test_columns_beyond_the_matrix_are_damage() -> None:
     arrays = CompactRows.of(random_rows(20, 300, 0.1), num_columns=300).to_arrays()
     with pytest.raises(ArtifactError, match="sparse matrix is damaged"):

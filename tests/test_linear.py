@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
-from xmlcli.linear import label_problems, score_linear, train_linear
+from xmlcli.linear import label_problems, train_linear
 from xmlcli.word_index import word_centroids
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
@@ -143,31 +143,6 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
     assert train(1) == whole
     monkeypatch.setattr(linear, "_BLOCK_ENTRIES", 200)
     assert train(3) == whole
-
-
-@pytest.mark.parametrize("density", [0.1, 0.5], ids=["row by row", "in a table"])
-@pytest.mark.parametrize("count", [1, 2])
-def test_scores_of_candidates_are_entries_of_the_product(
-    count: int, density: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(0)
-    X = sparse_rows(90, 20, 5, rng)
-    candidates = rng.integers(0, 8, (90, 6)).astype(np.int32)  # 7 is padding
-    with_bias = sp.random(7, 21, density, format="csr", dtype=np.float32, random_state=1)
-    with_bias.data[with_bias.indptr[2] : with_bias.indptr[3]] = 0
-    without = with_bias[:, :20].tocsr()
-    dense = X.toarray() @ without.toarray().T
-    used: list[str] = []
-    for name in ("_score", "_look_up"):
-        kernel = getattr(linear, name)
-        monkeypatch.setattr(linear, name, lambda *args, k=kernel, n=name: (used.append(n), k(*args)))
-    monkeypatch.setattr(threads, "num_threads", lambda: count)
-    for classifiers, products in ((with_bias, dense + with_bias[:, [20]].toarray().T), (without, dense)):
-        found = score_linear(X, classifiers.tocsr(), candidates)
-        wanted = np.take_along_axis(np.column_stack([products, np.zeros(90)]), candidates, axis=1)
-        assert (found.dtype, found.shape) == (np.float32, (90, 6))
-        assert np.allclose(found, wanted, atol=1e-5)
-    assert set(used) == {"_score" if density < 0.25 else "_look_up"}
 
 
 def test_a_label_keeps_so_many_weights_at_most() -> None:

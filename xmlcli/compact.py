@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.errors import ArtifactError
-from xmlcli.threads import over_rows
+from xmlcli.row_scores import SparseRows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -90,21 +90,9 @@ class CompactRows:
         columns = self.columns.astype(np.int32)
         return sp.csr_matrix((data, columns, self.offsets), shape=(len(self.scale), self.num_columns))
 
-    def score(self, X: sp.csr_matrix, candidates: Ints) -> Floats:
-        """Return each document's product with its candidates' rows, plus bias: float32 (N, k), 0 for padding.
-
-        X: float32 CSR (N, F); candidates: int32 (N, k), padded with R.
-        """
-        scores = np.zeros(candidates.shape, np.float32)
-
-        def kernel(first: int, last: int) -> None:
-            _score(
-                X.indptr, X.indices, X.data, self.offsets, self.columns, self.values, self.scale, self.bias,
-                candidates, self.num_columns, first, last, scores,
-            )  # fmt: skip
-
-        over_rows(len(candidates), kernel)
-        return scores
+    def rows(self) -> SparseRows:
+        """Return what `row_scores.score_rows` takes, without copying it."""
+        return SparseRows(self.offsets, self.columns, self.values, self.scale, self.bias)
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return what `from_arrays` takes, as small as it gets."""
@@ -141,27 +129,6 @@ def _scales(largest: Floats) -> Floats:
 
 def _column_type(num_columns: int) -> type[np.uint16] | type[np.uint32]:
     return np.uint16 if num_columns <= 1 << 16 else np.uint32
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, offsets, columns, values, scale, bias, candidates, num_columns, first, last, scores
-):
-    x = np.zeros(num_columns, np.float32)
-    for i in range(first, last):
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            x[x_columns[p]] = x_values[p]
-        for j in range(candidates.shape[1]):
-            label = candidates[i, j]
-            if label < len(scale):
-                score = np.float32(0)
-                of_row = slice(offsets[label], offsets[label + 1])
-                row_columns, row_values = columns[of_row], values[of_row]
-                for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
-                    score += np.float32(row_values[q]) * x[row_columns[q]]
-                scores[i, j] = score * scale[label] + bias[label]
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            x[x_columns[p]] = 0
 
 
 @njit(cache=True, nogil=True)

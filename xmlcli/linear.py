@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.batches import packed, unsigned
 from xmlcli.config import LinearConfig
@@ -127,70 +126,3 @@ def _solve_block(
 
     over_rows(last - first, kernel)
     return counts, *packed(begin, counts, columns, values)
-
-
-def score_linear(X: sp.csr_matrix, classifiers: sp.csr_matrix, candidates: Ints) -> Floats:
-    """Return the score of each document's candidates, float32 (N, k); 0 for padding.
-
-    X: float32 CSR (N, F); classifiers: CSR (L, F + 1) from `train_linear`, or (L, F) without biases; candidates: int32
-    (N, k), padded with L.
-    """
-    scores = np.zeros(candidates.shape, np.float32)
-    L, F = classifiers.shape[0], X.shape[1]
-    in_table = L * F + candidates.shape[1] * X.nnz  # numbers read where all weights stand in a table, zeros too
-    if in_table < candidates.size / max(L, 1) * classifiers.nnz and 4 * classifiers.nnz >= L * F:
-        table = np.zeros((L, F + 1), np.float32)
-        table[:, : classifiers.shape[1]] = classifiers.toarray()
-
-        def kernel(first: int, last: int) -> None:
-            _look_up(X.indptr, unsigned(X.indices), X.data, table, candidates, first, last, scores)
-    else:
-
-        def kernel(first: int, last: int) -> None:
-            _score(
-                X.indptr, X.indices, X.data, classifiers.indptr, unsigned(classifiers.indices), classifiers.data,
-                candidates, F, first, last, scores,
-            )  # fmt: skip
-
-    over_rows(len(candidates), kernel)
-    return scores
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _look_up(x_offsets, x_columns, x_values, table, candidates, first, last, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Add up the weights of a document's few words, for classifiers that have one for many a word."""
-    L, bias = len(table), table.shape[1] - 1
-    for i in range(first, last):
-        of_row = slice(x_offsets[i], x_offsets[i + 1])
-        columns, values = x_columns[of_row], x_values[of_row]
-        for j in range(candidates.shape[1]):
-            label = candidates[i, j]
-            if label < L:
-                weights = table[label]
-                score = weights[bias]
-                for p in range(len(columns)):
-                    score += values[p] * weights[columns[p]]
-                scores[i, j] = score
-
-
-@njit(cache=True, fastmath=True, nogil=True)
-def _score(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_columns, w_values, candidates, num_features, first, last, scores
-):
-    L = len(w_offsets) - 1
-    x = np.zeros(num_features + 1, np.float32)
-    x[num_features] = 1
-    for i in range(first, last):
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            x[x_columns[p]] = x_values[p]
-        for j in range(candidates.shape[1]):
-            label = candidates[i, j]
-            if label < L:
-                score = np.float32(0)
-                of_row = slice(w_offsets[label], w_offsets[label + 1])
-                row_columns, row_values = w_columns[of_row], w_values[of_row]
-                for q in range(len(row_columns)):  # without an offset, or the compiler does not vectorise
-                    score += row_values[q] * x[row_columns[q]]
-                scores[i, j] = score
-        for p in range(x_offsets[i], x_offsets[i + 1]):
-            x[x_columns[p]] = 0

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.compact import CompactRows
-from xmlcli.linear import score_linear
 from xmlcli.products import chosen_products
+from xmlcli.row_scores import SparseRows, score_rows
 from xmlcli.selection import sort_rows
 from xmlcli.threads import over_rows
 
@@ -73,7 +73,7 @@ class Scores:
 
 def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
     """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
-    return W.score(X, candidates) if isinstance(W, CompactRows) else score_linear(X, W, candidates)
+    return score_rows(X, W.rows() if isinstance(W, CompactRows) else SparseRows.of(W), candidates)
 
 
 @dataclass(frozen=True)
