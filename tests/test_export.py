@@ -18,9 +18,10 @@ import scipy.sparse as sp
 from carried import PROJECT, texts_and_labels
 
 from xmlcli import cli, exported
-from xmlcli.compact import CompactDense, CompactRows
+from xmlcli.compact import CompactRows
 from xmlcli.errors import ArtifactError
 from xmlcli.predictor import Model, load
+from xmlcli.products import CompactDense
 
 TEXTS, _ = texts_and_labels(50, 7)
 

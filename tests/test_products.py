@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from planted import sparse_rows
 
 from xmlcli import threads
-from xmlcli.products import chosen_products, sparse_product
+from xmlcli.products import CompactDense, chosen_products, sparse_product
 
 
 @pytest.mark.parametrize("dim", [1, 7, 128])
@@ -45,3 +45,14 @@ def test_chosen_products_are_entries_of_the_product_and_0_for_padding() -> None:
     wanted = np.take_along_axis(np.column_stack([documents @ W.T, np.zeros(40)]), labels, axis=1)
     assert np.allclose(chosen_products(documents, W, labels), wanted, atol=1e-5)
     assert (labels == 12).any()
+
+
+def test_products_with_a_compact_table_are_those_with_its_numbers() -> None:
+    rng = np.random.default_rng(3)
+    A, B = sparse_rows(50, 30, 5, rng), CompactDense.of(rng.normal(size=(30, 9)).astype(np.float32))
+    documents, labels = rng.normal(size=(50, 9)).astype(np.float32), rng.integers(0, 31, (50, 4)).astype(np.int32)
+    assert np.allclose(sparse_product(A, B), sparse_product(A, B.floats()), atol=1e-5)
+    assert np.allclose(chosen_products(documents, B, labels), chosen_products(documents, B.floats(), labels), atol=1e-5)
+    assert (B.shape, len(B)) == ((30, 9), 30)
+    some = np.array([4, 4, 29])
+    assert (B[some].floats() == B.floats()[some]).all()

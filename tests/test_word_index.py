@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import threads, word_index
+from xmlcli.products import CompactDense
 from xmlcli.word_index import WordIndex, label_frequencies, spectral_tokens, word_centroids
 
 Floats = npt.NDArray[np.float32]
@@ -64,6 +65,14 @@ def test_shortlists_are_those_of_loops_over_documents_and_labels(
     assert (indices.dtype, scores.dtype) == (np.int32, np.float32)
     assert indices.tolist() == wanted.tolist()
     assert np.allclose(scores, best, atol=1e-6)
+
+
+def test_a_search_by_compact_vectors_is_one_by_their_numbers() -> None:
+    given = problem(300, 30, 6)
+    Z = CompactDense.of(given["Z"])
+    compact, floats = (search(20, share=2.0, **(given | {"Z": table})) for table in (Z, Z.floats()))
+    assert (compact[0] == floats[0]).mean() > 0.99  # but for ties within rounding
+    assert np.allclose(compact[1], floats[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

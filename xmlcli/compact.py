@@ -1,8 +1,8 @@
-"""Compact matrices of a model that is carried: a byte a value, and one float32 scale a row.
+"""Compact sparse matrices of a model that is carried: a byte a value, and one float32 scale a row.
 
-A value is `scale * q` with q int8 in -127, …, 127, so the error is at most 1/254 of the row's largest value. On disk
-the columns of a sparse row are the differences of their ascending ids as variable-length integers (seven bits a byte,
-the eighth says that more follow, as in LEB128); in memory they are uint16 or uint32, whichever fits.
+A value is `scale * q` as in `products.CompactDense`. On disk the columns of a row are the differences of their
+ascending ids as variable-length integers (seven bits a byte, the eighth says that more follow, as in LEB128); in memory
+they are uint16 or uint32, whichever fits.
 """
 
 from __future__ import annotations
@@ -17,33 +17,12 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.errors import ArtifactError
+from xmlcli.products import scales
 from xmlcli.row_scores import SparseRows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-_MOST = 127
-
-
-@dataclass(frozen=True)
-class CompactDense:
-    """A dense matrix: values int8 (R, D) and scale float32 (R,)."""
-
-    values: npt.NDArray[np.int8]
-    scale: Floats
-
-    @staticmethod
-    def of(W: Floats) -> CompactDense:
-        """Quantise W float32 (R, D)."""
-        scale = _scales(np.abs(W).max(axis=1, initial=0))
-        return CompactDense(np.rint(W / scale[:, None]).astype(np.int8), scale)
-
-    def floats(self) -> Floats:
-        """Return float32 (R, D)."""
-        found = self.values.astype(np.float32)
-        found *= self.scale[:, None]
-        return found
 
 
 @dataclass(frozen=True)
@@ -75,7 +54,7 @@ class CompactRows:
         rows, columns, data = rows[inner], W.indices[inner], W.data[inner]
         largest = np.zeros(W.shape[0], np.float32)
         np.maximum.at(largest, rows, np.abs(data))
-        scale = _scales(largest)
+        scale = scales(largest)
         values = np.rint(data / scale[rows]).astype(np.int8)
         kept = values != 0
         offsets = np.append(0, np.cumsum(np.bincount(rows[kept], minlength=W.shape[0])))
@@ -120,11 +99,6 @@ class CompactRows:
             )
         bias = arrays.get("bias", np.zeros(len(scale), np.float32))
         return CompactRows(offsets, columns, values, scale, bias, num_columns)
-
-
-def _scales(largest: Floats) -> Floats:
-    """Return the scale of rows by their largest absolute value, 1 for rows of zeros."""
-    return np.where(largest > 0, largest / np.float32(_MOST), np.float32(1)).astype(np.float32)
 
 
 def _column_type(num_columns: int) -> type[np.uint16] | type[np.uint32]:

@@ -19,9 +19,10 @@ import numpy.typing as npt
 
 from xmlcli import __version__, files
 from xmlcli.card import write_card
-from xmlcli.compact import CompactDense, CompactRows
+from xmlcli.compact import CompactRows
 from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.parts import Parts
+from xmlcli.products import CompactDense
 
 KIND, FORMAT = "xmlcli-model", 1
 MANIFEST, CARD = "manifest.json", "README.md"

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from scipy.special import erf
 
 from xmlcli.merged_scores import MergedScores
-from xmlcli.products import sparse_product
+from xmlcli.products import Table, sparse_product
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.scoring import Combination, Scores, rank
@@ -31,12 +31,12 @@ class DocumentEncoder:
     """The encoder of `xmlcli.encoder` for prediction: f(x) = z + relu(W z + b) with z = act(sum_t x_t E_t).
 
     Attributes:
-        tokens: E, float32 (F, D).
+        tokens: E, (F, D).
         residual: W divided by its spectral norm, float32 (D, D), and b, float32 (D,), or None.
         activation: gelu or relu.
     """
 
-    tokens: Floats
+    tokens: Table
     residual: tuple[Floats, Floats] | None
     activation: str
 

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from xmlcli.config import ShortlistConfig
 from xmlcli.merged_index import MergedIndex
 from xmlcli.metrics import hit_matrix
+from xmlcli.products import Table, floats
 from xmlcli.proposals import Deciding
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.searching import Index
@@ -34,12 +35,12 @@ class LabelVectors:
     """What labels are searched by.
 
     Attributes:
-        Z: label embeddings, float32 (L, D) unit rows.
+        Z: label embeddings, (L, D) unit rows.
         bonus: float32 (L,), added to a label's cosine.
         words: unit centroids of the labels' word features, float32 CSR (L, F), or None.
     """
 
-    Z: Floats
+    Z: Table
     bonus: Floats
     words: sp.csr_matrix | None = None
 
@@ -79,9 +80,9 @@ def _own_index(
     from xmlcli.dense_index import ExactIndex, HnswIndex
 
     if config.backend == "exact":
-        return ExactIndex(labels.Z, bonus=labels.bonus, searchable=searchable, device=device)
+        return ExactIndex(floats(labels.Z), bonus=labels.bonus, searchable=searchable, device=device)
     graph = {"M": config.M, "ef_construction": config.ef_construction, "ef_search": config.ef_search}
-    return HnswIndex(labels.Z, bonus=labels.bonus, searchable=searchable, **graph)
+    return HnswIndex(floats(labels.Z), bonus=labels.bonus, searchable=searchable, **graph)
 
 
 def choose_bonus(

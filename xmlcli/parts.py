@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.compact import CompactDense, CompactRows
+from xmlcli.compact import CompactRows
 from xmlcli.config import ShortlistConfig
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.neighbours import LabelVectors, make_index
+from xmlcli.products import CompactDense
 from xmlcli.scoring import Combination, Scores
 
 Floats = npt.NDArray[np.float32]
@@ -54,12 +55,12 @@ class Parts:
 
     def engine(self) -> Engine:
         """Return the Engine that these parts make."""
-        Z, words = self.Z.floats(), None if self.words is None else self.words.floats()
+        words = None if self.words is None else self.words.floats()
         config = ShortlistConfig(**self.settings["shortlist"])
         return Engine(
-            DocumentEncoder(self.tokens.floats(), self.residual, self.settings["activation"]),
-            make_index(LabelVectors(Z, self.bonus, words), self.frequencies, config, in_order=False),
-            Scores(self.weight.floats(), self.bias, Z, self.frequencies, self.words, self.linear, self.label_text),
+            DocumentEncoder(self.tokens, self.residual, self.settings["activation"]),
+            make_index(LabelVectors(self.Z, self.bonus, words), self.frequencies, config, in_order=False),
+            Scores(self.weight, self.bias, self.Z, self.frequencies, self.words, self.linear, self.label_text),
             int(self.settings["size"]),
             Combination(**self.settings["combination"]),
         )

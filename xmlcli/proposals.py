@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.products import chosen_products
+from xmlcli.products import Table, chosen_products
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import Ranks
 from xmlcli.searching import Index
@@ -63,11 +63,11 @@ def propose(
 
 
 def decide(
-    proposals: Proposals, documents: Floats, Z: Floats, share: float, k: int, num_labels: int, ranks: Ranks
+    proposals: Proposals, documents: Floats, Z: Table, share: float, k: int, num_labels: int, ranks: Ranks
 ) -> tuple[Ints, Floats]:
     """Return what `Index.search` does, of the labels proposed: those of the largest `score + share * cos_vectors`.
 
-    documents: float32 (N, D), unit or zero rows, this rank's; Z: float32 (L', D) unit rows, of this rank's labels.
+    documents: float32 (N, D), unit or zero rows, this rank's; Z: (L', D) unit rows, of this rank's labels.
     """
     N, found = len(documents), min(k, proposals.labels.shape[1])
     indices, scores = np.empty((N, found), np.int32), np.empty((N, found), np.float32)
@@ -89,13 +89,13 @@ class Deciding:
 
     Attributes:
         by_words: the index of words alone, of all labels.
-        Z: float32 (L', D) unit rows, of this rank's labels; share: what the cosine with them counts for.
+        Z: (L', D) unit rows, of this rank's labels; share: what the cosine with them counts for.
         num_labels: L, all labels.
         ranks: who owns what.
     """
 
     by_words: Index
-    Z: Floats
+    Z: Table
     share: float
     num_labels: int
     ranks: Ranks
@@ -114,7 +114,7 @@ def _keep_best(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> No
     over_rows(len(labels), lambda first, last: sort_rows(labels, total, first, last, indices, scores), cost=1e4)
 
 
-def _cosines(documents: Floats, Z: Floats, labels: Ints, num_labels: int, ranks: Ranks) -> Floats:
+def _cosines(documents: Floats, Z: Table, labels: Ints, num_labels: int, ranks: Ranks) -> Floats:
     """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.
 
     The rank that owns a label computes it.

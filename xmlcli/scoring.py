@@ -16,7 +16,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.compact import CompactRows
-from xmlcli.products import chosen_products
+from xmlcli.products import Table, chosen_products
 from xmlcli.row_scores import SparseRows, score_rows
 from xmlcli.selection import sort_rows
 from xmlcli.threads import over_rows
@@ -36,19 +36,19 @@ class Scores:
     """All that scores a shortlisted label.
 
     Attributes:
-        weight: classifiers, float32 (L, D); bias: float32 (L,).
-        Z: label embeddings, float32 (L, D) unit rows.
+        weight: classifiers, (L, D); bias: float32 (L,).
+        Z: label embeddings, (L, D) unit rows.
         frequencies: float32 (L,), training documents of each label.
         words: the labels' word centroids, float32 CSR (L, F), or None.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
 
-    Each of the last three may also be compact.
+    Each of the last three may be compact too.
     """
 
-    weight: Floats
+    weight: Table
     bias: Floats
-    Z: Floats
+    Z: Table
     frequencies: Floats
     words: Sparse | None
     linear: Sparse | None

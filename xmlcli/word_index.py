@@ -16,6 +16,7 @@ from numba import njit
 from xmlcli.batches import unsigned
 from xmlcli.features import weigh_rows
 from xmlcli.postings import MAXIMA, add_postings, collect, collect_of_all, cut, group_shift, refresh, restore, touch
+from xmlcli.products import Table, numbers
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.selection import sort_best
@@ -75,12 +76,12 @@ class WordIndex:
     """Inverted file of label centroids; exact in its space, the same whatever the number of threads."""
 
     def __init__(
-        self, words: sp.csr_matrix, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float,
+        self, words: sp.csr_matrix, Z: Table, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float,
         in_order: bool = True, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         """Keep what is searchable.
 
-        words: float32 CSR (L, F) unit rows; Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
+        words: float32 CSR (L, F) unit rows; Z: (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,);
         share: what the cosine with Z counts for; in_order: whether labels come best first (a tenth of the search)
         or by number. Of several ranks each gives its labels; which words of a document count, the labels of all decide.
         """
@@ -92,7 +93,7 @@ class WordIndex:
         few = len(self._ids) <= 1 << 16  # so that shorter numbers do, which take less time to read
         self._postings = columns.indptr, labels.astype(np.uint16) if few else labels, columns.data
         self._lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
-        self._Z = Z if everything else np.ascontiguousarray(Z[self._ids])
+        self._Z = numbers(Z if everything else Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share, self._in_order = np.float32(share), in_order
 
@@ -120,7 +121,7 @@ class WordIndex:
             def kernel(first: int, last: int) -> None:
                 _search(
                     rows.indptr, rows.indices, rows.data, *self._postings, self._lengths, self._bonus,  # noqa: B023
-                    documents_, self._Z, self._share, POSTINGS, num_proposed, self._in_order, first, last, local,  # noqa: B023
+                    documents_, *self._Z, self._share, POSTINGS, num_proposed, self._in_order, first, last, local,  # noqa: B023
                     scores[block],  # noqa: B023
                 )  # fmt: skip
 
@@ -132,8 +133,8 @@ class WordIndex:
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, share, budget,
-    num_proposed, in_order, first, last, indices, scores,
+    x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, scale, share,
+    budget, num_proposed, in_order, first, last, indices, scores,
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
@@ -166,7 +167,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         if share > 0 or not in_order:
             count = cut(kept, values, count, num_proposed)
         if share > 0:
-            _add_cosines(documents[i], Z, share, kept[:count], values)
+            _add_cosines(documents[i], Z, scale, share, kept[:count], values)
         if in_order:
             sort_best(kept, values, count, keys)
         elif share > 0:
@@ -182,10 +183,12 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _add_cosines(document, Z, share, labels, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+def _add_cosines(document, Z, scale, share, labels, values):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Add `share` of the cosine of a document's vector with those of labels to their values."""
     for j in range(len(labels)):
         vector, cosine = Z[labels[j]], np.float32(0)
         for d in range(len(vector)):
-            cosine += document[d] * vector[d]
+            cosine += document[d] * np.float32(vector[d])
+        if scale is not None:
+            cosine *= scale[labels[j]]
         values[j] += share * cosine
