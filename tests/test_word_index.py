@@ -153,6 +153,22 @@ def test_the_most_frequent_words_of_a_long_document_do_not_count(monkeypatch: py
     assert indices.tolist() == wanted[0].tolist()
 
 
+@pytest.mark.parametrize(("light", "left_out"), [(0.0, 0), (0.01, 1), (0.05, 2), (1.0, 3)])
+def test_a_documents_lightest_words_do_not_count(light: float, left_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of squares of .64, .32, .03 and .01 those that together hold no more are left out; the heaviest never."""
+    monkeypatch.setattr(word_index, "LIGHT", light * 1.001)
+    X = np.sqrt(np.array([[0.03, 0.64, 0.01, 0.32], [0, 0, 0.5, 0]], np.float32))
+    words = np.random.default_rng(0).random((5, 4)).astype(np.float32)
+    given = dict(
+        words=sp.csr_matrix(words), X=sp.csr_matrix(X), Z=np.zeros((5, 1), np.float32),
+        documents=np.zeros((2, 1), np.float32), bonus=np.zeros(5, np.float32), searchable=np.ones(5, bool),
+    )  # fmt: skip
+    kept = X.copy()
+    kept[0, [2, 0, 3][:left_out]] = 0
+    _, scores = search(5, share=0.0, **given)
+    assert np.allclose(scores, -np.sort(-kept @ words.T, axis=1), atol=1e-6)
+
+
 def test_the_heaviest_word_counts_however_many_labels_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     given = problem(40, 4, 1)
     alone = sp.csr_matrix((given["X"].data, given["X"].indices, given["X"].indptr), shape=given["X"].shape)

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.batches import unsigned
-from xmlcli.postings import add_postings, refresh, restore, touch
+from xmlcli.postings import add_postings, heaviest, refresh, restore, touch
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.threads import over_rows
 from xmlcli.word_index import POSTINGS
@@ -54,8 +54,9 @@ def _nearest(  # type: ignore[no-untyped-def]  # pragma: no cover
     total, best, touched = nothing.copy(), none_best.copy(), np.zeros(num_groups, np.bool_)
     for i in range(first, last):
         own = slice(x_offsets[i], x_offsets[i + 1])
-        touches_all = touch(x_columns[own], offsets, rows, num_rows, _GROUP, touched)
-        add_postings(x_columns[own], x_values[own], offsets, rows, values, lengths, POSTINGS, total)
+        words, weights = heaviest(x_columns[own], x_values[own], 0.0)
+        touches_all = touch(words, offsets, rows, num_rows, _GROUP, touched)
+        add_postings(words, weights, offsets, rows, values, lengths, POSTINGS, total)
         if touches_all:
             found[i] = total.max()
             total[:] = 0

@@ -24,6 +24,19 @@ def group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: 
     return shift
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def heaviest(columns, weights, light):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return a document's words and weights, heaviest first, without the lightest that hold `light` of its square."""
+    order = np.argsort(-weights, kind="mergesort")
+    left, count = 0.0, len(order)
+    for weight in weights:
+        left += light * weight * weight
+    while count > 1 and weights[order[count - 1]] ** 2 <= left:
+        count -= 1
+        left -= weights[order[count]] ** 2
+    return columns[order[:count]], weights[order[:count]]
+
+
 @njit(cache=True, nogil=True)
 def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return whether a document's words have so many labels that looking at all costs less than at some groups.
@@ -45,13 +58,12 @@ def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: igno
 def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
     columns, weights, w_offsets, w_rows, w_values, lengths, budget, total
 ):
-    """Add the products of a document's words to `total`.
+    """Add the products of a document's words, heaviest first, to `total`.
 
-    The heaviest words come first; one whose labels (`lengths`, on all ranks) are more than what is left of `budget` is
-    left out, the first excepted.
+    One whose labels (`lengths`, on all ranks) are more than what is left of `budget` is left out, the first excepted.
     """
     left = budget
-    for j in np.argsort(-weights, kind="mergesort"):
+    for j in range(len(columns)):
         at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
         if lengths[columns[j]] > left and left < budget:
             continue

@@ -1,7 +1,8 @@
 """Phase 2 in the space of words: the labels whose word centroids are nearest, refined by their dense embeddings.
 
 A label's score is `cos_words + bonus_l + share * cos_vectors`. An inverted file of the word centroids scores all labels
-exactly by the first two terms and proposes twice as many as are wanted; the third term then decides among those.
+by the first two terms and proposes twice as many as are wanted; the third term then decides among those. A document's
+lightest words, and of a long one its most frequent ones, do not count: they cost most and tell least.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from numba import njit
 
 from xmlcli.batches import unsigned
 from xmlcli.features import weigh_rows
-from xmlcli.postings import MAXIMA, add_postings, collect, collect_of_all, cut, group_shift, refresh, restore, touch
+from xmlcli.postings import (
+    MAXIMA,
+    add_postings,
+    collect,
+    collect_of_all,
+    cut,
+    group_shift,
+    heaviest,
+    refresh,
+    restore,
+    touch,
+)
 from xmlcli.products import Table, numbers
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
@@ -27,7 +39,10 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-POSTINGS = 50_000  # of a document; what is over are its most frequent words, which cost most and tell least
+LIGHT = (
+    0.01  # of a document's square, that its lightest words hold: they have a third of the postings, and do not count
+)
+POSTINGS = 50_000  # of a document; what is over are its most frequent words
 PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.05
 _LABELS = 1024  # a block, whose sums have many more entries than are kept
@@ -73,7 +88,7 @@ def label_frequencies(Y: sp.csr_matrix) -> Floats:
 
 
 class WordIndex:
-    """Inverted file of label centroids; exact in its space, the same whatever the number of threads."""
+    """Inverted file of label centroids, the same whatever the number of threads."""
 
     def __init__(
         self, words: sp.csr_matrix, Z: Table, *, bonus: Floats, searchable: npt.NDArray[np.bool_], share: float,
@@ -121,8 +136,8 @@ class WordIndex:
             def kernel(first: int, last: int) -> None:
                 _search(
                     rows.indptr, rows.indices, rows.data, *self._postings, self._lengths, self._bonus,  # noqa: B023
-                    documents_, *self._Z, self._share, POSTINGS, num_proposed, self._in_order, first, last, local,  # noqa: B023
-                    scores[block],  # noqa: B023
+                    documents_, *self._Z, self._share, LIGHT, POSTINGS, num_proposed, self._in_order,  # noqa: B023
+                    first, last, local, scores[block],  # noqa: B023
                 )  # fmt: skip
 
             over_rows(block.stop - start, kernel)
@@ -134,7 +149,7 @@ class WordIndex:
 @njit(cache=True, nogil=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, w_offsets, w_rows, w_values, lengths, bonus, documents, Z, scale, share,
-    budget, num_proposed, in_order, first, last, indices, scores,
+    light, budget, num_proposed, in_order, first, last, indices, scores,
 ):  # fmt: skip
     """Write the best labels of documents first, …, last - 1 and their scores, best first, ties by the lower label.
 
@@ -156,7 +171,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
         own = slice(x_offsets[i], x_offsets[i + 1])
-        columns, weights = x_columns[own], x_values[own]
+        columns, weights = heaviest(x_columns[own], x_values[own], light)
         touches_all = touch(columns, w_offsets, w_rows, num_labels, shift, touched)
         add_postings(columns, weights, w_offsets, w_rows, w_values, lengths, budget, total)
         if touches_all:

@@ -18,7 +18,7 @@ from xmlcli.stages.job import Job
 from xmlcli.stages.owned import all_rows, carriers, label_text, own_documents
 from xmlcli.word_index import label_frequencies
 
-VERSION = 4
+VERSION = 5
 SECTIONS = ("seed", "model", "proxy")
 
 Floats = npt.NDArray[np.float32]

@@ -27,7 +27,7 @@ from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
-VERSION = 8
+VERSION = 9
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
 
-VERSION = 5
+VERSION = 6
 SECTIONS = ("model", "shortlist")
 
 Floats = npt.NDArray[np.float32]
