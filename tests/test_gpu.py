@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 ENCODER = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "adagrad"])
+@pytest.mark.parametrize("optimiser", ["rmsprop", "adam", "adagrad"])
 def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "matrix_dtype", lambda device: torch.float32)
     X, Y = collection(40, 10, 0)

@@ -20,20 +20,22 @@ def updates(steps: int, rows: int, dim: int) -> Iterator[tuple[torch.Tensor, tor
 
 
 @pytest.mark.parametrize("on_card", [False, True])
-def test_row_adam_is_torchs_sparse_adam(on_card: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("beta", [0.9, 0.0], ids=["adam", "rmsprop"])
+def test_row_adam_is_torchs_sparse_adam(beta: float, on_card: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if on_card:  # what a GPU does, on the CPU
         monkeypatch.setattr(RowAdam, "_move_on_cpu", RowAdam._move_on_card)
     table = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
     theirs = torch.nn.Parameter(table.clone())
-    reference = torch.optim.SparseAdam([theirs], lr=1.0)
-    ours = RowAdam(table)
+    reference = torch.optim.SparseAdam([theirs], lr=1.0, betas=(beta, 0.999))
+    ours = RowAdam(table, betas=(beta, 0.999))
     for rows, grad, rate in updates(25, 7, 3):
         reference.param_groups[0]["lr"] = rate
         theirs.grad = torch.sparse_coo_tensor(rows[None], grad, table.shape, check_invariants=True)
         reference.step()
         ours.begin(rate)
         ours.move(rows, grad)
-    assert torch.allclose(table, theirs.detach(), rtol=1e-5, atol=1e-7)
+    atol = 1e-7 if beta else 3e-6  # without momentum every step is as long as the rate, and so are its roundings
+    assert torch.allclose(table, theirs.detach(), rtol=1e-5, atol=atol)
 
 
 def test_row_adagrad_divides_by_the_root_of_the_summed_mean_squares_of_a_row() -> None:
@@ -49,7 +51,7 @@ def test_row_adagrad_divides_by_the_root_of_the_summed_mean_squares_of_a_row() -
     assert np.allclose(table.numpy(), wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["adagrad", "adam"])
+@pytest.mark.parametrize("name", ["adagrad", "adam", "rmsprop"])
 def test_rows_outside_the_batch_stay_as_they_are(name: str) -> None:
     table = torch.randn(6, 4)
     before = table.clone()
@@ -59,7 +61,7 @@ def test_rows_outside_the_batch_stay_as_they_are(name: str) -> None:
     assert [row for row in range(6) if not torch.equal(table[row], before[row])] == [1, 4]
 
 
-@pytest.mark.parametrize("name", ["adagrad", "adam"])
+@pytest.mark.parametrize("name", ["adagrad", "adam", "rmsprop"])
 def test_state_is_the_tensors_in_use(name: str) -> None:
     first, second = torch.ones(5, 2), torch.ones(5, 2)
     one, other = row_optimiser(name, first), row_optimiser(name, second)
@@ -72,6 +74,17 @@ def test_state_is_the_tensors_in_use(name: str) -> None:
         optimiser.begin(0.1)
         optimiser.move(torch.tensor([3, 4]), torch.full((2, 2), -0.25))
     assert torch.equal(first, second)
+
+
+def test_rmsprop_is_adam_without_momentum_and_keeps_no_table_for_it() -> None:
+    found = [torch.ones(5, 2), torch.ones(5, 2)]
+    rmsprop, adam = row_optimiser("rmsprop", found[0]), RowAdam(found[1], betas=(0.0, 0.999))
+    for optimiser in (rmsprop, adam):
+        optimiser.begin(0.1)
+        optimiser.move(torch.tensor([0, 3]), torch.full((2, 2), 0.5))
+    assert torch.equal(*found)
+    assert set(rmsprop.state()) == {"second", "steps"}
+    assert set(row_optimiser("adam", found[0]).state()) == {"first", "second", "steps"}
 
 
 def test_dense_adam_is_torchs() -> None:

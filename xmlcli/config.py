@@ -136,8 +136,9 @@ class ClfConfig:
     """Documents a step."""
     min_batches: Annotated[int, Range(1)]
     """Smaller batches until an epoch has so many."""
-    optimiser: Annotated[str, OneOf("adagrad", "adam")]
-    """Of token vectors and classifiers: Adagrad with one step size a row, or Adam on the batch's rows."""
+    optimiser: Annotated[str, OneOf("adagrad", "adam", "rmsprop")]
+    """Of token vectors and classifiers: Adagrad with one step size a row, Adam on the batch's rows, or RMSprop (Adam
+    without momentum)."""
     learning_rate: Rate
     """Of classifiers, and of token vectors unless `token_rate_epochs` says otherwise."""
     token_rate_epochs: Count | None

@@ -55,13 +55,17 @@ class RowAdagrad:
 
 
 class RowAdam:
-    """Adam on the rows of the batch, the moments of other rows left as they are (torch's SparseAdam)."""
+    """Adam on the rows of the batch, the moments of other rows left as they are (torch's SparseAdam).
+
+    With a first beta of 0 there is no momentum, and no first moment: RMSprop with Adam's correction of the start. A row
+    that few batches touch has its momentum from long ago anyway.
+    """
 
     def __init__(self, table: torch.Tensor, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         self.table = table
         self.betas = betas
         self.eps = eps
-        self.first = torch.zeros_like(table)
+        self.first = torch.zeros_like(table) if betas[0] else None
         self.second = torch.zeros_like(table)
         self.steps = torch.zeros(1, dtype=torch.int64)
         self._rate = 0.0
@@ -80,23 +84,25 @@ class RowAdam:
             self._move_on_card(rows, grad)
 
     def _move_on_card(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
-        tables = self.table, self.first, self.second
-        if len(rows) == len(self.table):
-            _adam_on_card(tables, grad, self._rate, self.betas, self.eps)
-            return
-        moved = self.table[rows], self.first[rows], self.second[rows]
-        _adam_on_card(moved, grad, self._rate, self.betas, self.eps)
-        for table, found in zip(tables, moved, strict=True):
-            table.index_copy_(0, rows, found)
+        tables = [table for table in (self.table, self.second, self.first) if table is not None]
+        everything = len(rows) == len(self.table)
+        moved = tables if everything else [table[rows] for table in tables]
+        first = torch.zeros_like(grad) if self.first is None else moved[2]
+        _adam_on_card((moved[0], first, moved[1]), grad, self._rate, self.betas, self.eps)
+        if not everything:
+            for table, found in zip(tables, moved, strict=True):
+                table.index_copy_(0, rows, found)
 
     def _move_on_cpu(self, rows: torch.Tensor, grad: torch.Tensor) -> None:
         """Do the same in one pass over the rows, in place: a tenth of the time of gathers and scatters."""
-        tables = (tensor.numpy() for tensor in (self.table, self.first, self.second, rows, grad))
+        tensors = (self.table, self.first, self.second, rows, grad)
+        tables = (None if tensor is None else tensor.numpy() for tensor in tensors)
         _adam(*tables, *map(np.float32, (self._rate, *self.betas, self.eps)))
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `RowOptimiser.state`."""
-        return {"first": self.first, "second": self.second, "steps": self.steps}
+        found = {"second": self.second, "steps": self.steps}
+        return found if self.first is None else {"first": self.first} | found
 
 
 class DenseAdam:
@@ -147,13 +153,21 @@ def _adam(table, first, second, rows, grad, rate, one, two, eps):  # type: ignor
     """Move rows. Slices, and a division that raises nothing: with either missing the compiler does not vectorise."""
     rest_one, rest_two = np.float32(1) - one, np.float32(1) - two
     for i in range(len(rows)):
-        w, m, v, g = table[rows[i]], first[rows[i]], second[rows[i]], grad[i]
-        for d in range(len(w)):
-            m[d] = one * m[d] + rest_one * g[d]
-            v[d] = two * v[d] + rest_two * g[d] * g[d]
-            w[d] -= rate * m[d] / (np.sqrt(v[d]) + eps)
+        w, v, g = table[rows[i]], second[rows[i]], grad[i]
+        if first is None:
+            for d in range(len(w)):
+                v[d] = two * v[d] + rest_two * g[d] * g[d]
+                w[d] -= rate * g[d] / (np.sqrt(v[d]) + eps)
+        else:
+            m = first[rows[i]]
+            for d in range(len(w)):
+                m[d] = one * m[d] + rest_one * g[d]
+                v[d] = two * v[d] + rest_two * g[d] * g[d]
+                w[d] -= rate * m[d] / (np.sqrt(v[d]) + eps)
 
 
 def row_optimiser(name: str, table: torch.Tensor) -> RowOptimiser:
-    """Make the optimiser called `adagrad` or `adam` for a table."""
-    return RowAdagrad(table) if name == "adagrad" else RowAdam(table)
+    """Make the optimiser called `adagrad`, `adam` or `rmsprop` for a table."""
+    if name == "adagrad":
+        return RowAdagrad(table)
+    return RowAdam(table, betas=(0.0 if name == "rmsprop" else 0.9, 0.999))
