@@ -39,9 +39,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
 _BLOCK = 4096
-LIGHT = (
-    0.01  # of a document's square, that its lightest words hold: they have a third of the postings, and do not count
-)
+LIGHT = 0.01  # of a document's square, held by its lightest words: a third of its postings, which decide nothing
 POSTINGS = 50_000  # of a document; what is over are its most frequent words
 PROPOSED = 2  # times as many labels as wanted
 _SMALLEST = 0.05
