@@ -153,7 +153,7 @@ def test_the_most_frequent_words_of_a_long_document_do_not_count(monkeypatch: py
     assert indices.tolist() == wanted[0].tolist()
 
 
-@pytest.mark.parametrize(("light", "left_out"), [(0.0, 0), (0.01, 1), (0.05, 2), (1.0, 3)])
+@pytest.mark.parametrize(("light", "left_out"), [(0.0, 0), (0.01, 1), (0.03, 1), (0.05, 2), (1.0, 3)])
 def test_a_documents_lightest_words_do_not_count(light: float, left_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of squares of .64, .32, .03 and .01 those that together hold no more are left out; the heaviest never."""
     monkeypatch.setattr(word_index, "LIGHT", light * 1.001)
