@@ -81,7 +81,9 @@ def test_labels_of_long_rows_and_many_documents_are_scored_at_once_the_others_do
 
 
 @pytest.mark.parametrize("num_documents", [0, 1, 2, 40, 1000])
-def test_a_documents_scores_are_the_same_in_any_company(num_documents: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_scores_the_same_in_any_company_but_for_rounding(
+    num_documents: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(2)
     X = sparse_rows(1000, 400, 3, rng)[:num_documents]
     candidates = rng.integers(0, 8, (1000, 3)).astype(np.int32)[:num_documents]
