@@ -61,7 +61,7 @@ SCORES = {
     "neighbour score": {"neighbour"},
     "both, all of the encoder": {"classifier", "neighbour"},
     "sparse part": {"linear"},
-    "word centroids": {"words"},
+    "the search's own score": {"search"},
     "frequency": {"frequency"},
     "label text": {"label_text"},
 }

@@ -83,8 +83,8 @@ def check_search(ranks: Ranks) -> None:
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
     candidates = whole.search(documents, k, X=X)[0]
     candidates[3, 4:] = L
-    one = Scores(W, bias, Z, frequencies, words, linear, None)(X, documents, candidates)
-    own = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], words[mine], linear[mine], None)
+    one = Scores(W, bias, Z, frequencies, linear, None)(X, documents, candidates)
+    own = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], linear[mine], None)
     several = MergedScores(own, frequencies, ranks)(X[rows], documents[rows], candidates[rows])
     there = candidates[rows] < L
     assert one.keys() == several.keys()

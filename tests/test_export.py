@@ -107,7 +107,7 @@ def flip(folder: Path) -> None:
         (flip, "another sha256"),
         (lambda folder: (folder / "settings.json").unlink(), "No such file"),
         (lambda folder: os.truncate(folder / "words.safetensors", 9), "9 bytes"),
-        (lambda folder: edit_manifest(folder, format=2, written_by="xmlcli 9"), "format 2, by xmlcli 9"),
+        (lambda folder: edit_manifest(folder, format=1, written_by="xmlcli 9"), "format 1, by xmlcli 9"),
         (lambda folder: edit_manifest(folder, files={}), "dense.safetensors"),
         (lambda folder: edit_manifest(folder, files={"../x": {}}), "no list of files"),
         (lambda folder: edit_manifest(folder, kind="cake"), "the folder holds no model"),

@@ -62,7 +62,7 @@ def an_engine(size: int) -> Engine:
     bonus = 0.02 * np.log1p(frequencies)
     index = WordIndex(words, Z, bonus=bonus, searchable=np.arange(L) != 4, share=0.1)
     weight, bias = unit_rows(L, 8, 1), np.linspace(-1, 1, L, dtype=np.float32)
-    scores = Scores(weight, bias, Z, frequencies, words, None, None)
+    scores = Scores(weight, bias, Z, frequencies, None, None)
     return Engine(DocumentEncoder.of(arrays(model), "gelu"), index, scores, size, DEFAULT)
 
 
@@ -70,10 +70,11 @@ def an_engine(size: int) -> Engine:
 def test_an_engine_ranks_what_its_parts_give(size: int, k: int) -> None:
     engine, model = an_engine(size), bent_model(GELU)
     documents = encode(model.encoder, X)
-    candidates, _ = engine.index.search(unit(documents), size, X=X)
-    parts = engine.scores(X, documents.numpy(), candidates)
+    candidates, near = engine.index.search(unit(documents), size, X=X)
+    parts = engine.scores(X, documents.numpy(), candidates) | {"search": np.where(candidates < L, near, 0)}
     shortlist, scores = engine.score(X)
     assert shortlist.tolist() == candidates.tolist()
+    assert scores.keys() == parts.keys()
     assert all(np.allclose(scores[name], part, atol=1e-4) for name, part in parts.items())
     wanted, best = rank(DEFAULT.combine(parts, candidates, L), candidates, k, L)
     labels, found = engine.rank(X, k)

@@ -25,7 +25,6 @@ def all_scores(rng: np.random.Generator) -> Scores:
         bias=rng.standard_normal(L).astype(np.float32),
         Z=unit_rows(L, D, 0),
         frequencies=rng.integers(0, 9, L).astype(np.float32),
-        words=sparse_rows(L, F, 6, rng),
         linear=sp.random(L, F + 1, 0.5, format="csr", dtype=np.float32, random_state=0),
         label_text=sparse_rows(L, F, 6, rng),
     )
@@ -43,12 +42,11 @@ def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
         "classifier": documents @ scores.weight.T + scores.bias,
         "neighbour": cosines,
         "frequency": np.tile(np.log(1 + scores.frequencies), (N, 1)),
-        "words": X.toarray() @ scores.words.toarray().T,
         "linear": np.column_stack([X.toarray(), np.ones(N)]) @ scores.linear.toarray().T,
         "label_text": X.toarray() @ scores.label_text.toarray().T,
     }
     assert found.keys() == dense.keys()
-    assert found.keys() | {"intercept"} == DEFAULT.coefficients.keys()
+    assert found.keys() | {"search", "intercept"} == DEFAULT.coefficients.keys()
     there = candidates < L
     rows = np.arange(N)[:, None]
     for name, values in dense.items():
@@ -58,7 +56,7 @@ def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
 
 
 def test_scores_that_are_not_there_are_left_out() -> None:
-    bare = replace(all_scores(np.random.default_rng(0)), words=None, linear=None, label_text=None)
+    bare = replace(all_scores(np.random.default_rng(0)), linear=None, label_text=None)
     nothing = sp.csr_matrix((N, F), dtype=np.float32)
     assert set(bare(nothing, np.zeros((N, D), np.float32), candidates_with_padding())) == {
         "classifier", "neighbour", "frequency",

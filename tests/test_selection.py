@@ -8,16 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from xmlcli.selection import kth_largest, sort_rows
+from xmlcli.selection import sort_best, sort_rows, threshold
 
-finite = st.floats(-(2.0**100), 2.0**100, width=32)
+numbers = st.floats(allow_nan=False, width=32)
+
+
+def assert_parts(found: float, values: np.ndarray, k: int) -> None:
+    kth = np.sort(values)[len(values) - k]
+    assert (values >= found).tolist() == (values >= kth).tolist()
+    assert found <= kth
 
 
 @settings(deadline=None)  # the first call compiles
-@given(values=arrays.arrays(np.float32, st.integers(1, 60), elements=finite), data=st.data())
-def test_the_kth_largest_is_the_kth_of_all_sorted(values: np.ndarray, data: st.DataObject) -> None:
+@given(values=arrays.arrays(np.float32, st.integers(1, 60), elements=numbers), data=st.data())
+def test_the_threshold_parts_the_largest_from_the_rest(values: np.ndarray, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(values)))
-    assert kth_largest(values, k) == np.sort(values)[len(values) - k]
+    assert_parts(threshold(values, k), values, k)
 
 
 @pytest.mark.parametrize("shape", ["even", "ties", "one far away", "tiny", "negative"])
@@ -31,9 +37,21 @@ def test_so_it_is_of_many(shape: str) -> None:
         values *= np.float32(1e-40)
     elif shape == "negative":
         values -= 5
-    ordered = np.sort(values)[::-1]
     for k in (1, 2, 100, 1500, 2999, 3000):
-        assert kth_largest(values, k) == ordered[k - 1]
+        assert_parts(threshold(values, k), values, k)
+
+
+@pytest.mark.parametrize("count", [0, 1, 256, 257, 500])
+def test_the_first_are_sorted_in_place_and_the_rest_stays(count: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(2**31 - 1 - np.arange(500)).astype(np.int32)
+    labels[::7] = 9  # several alike, as padding is
+    values = np.floor(rng.random(500) * 90).astype(np.float32) - 45  # many ties
+    given_labels, given_values = labels.copy(), values.copy()
+    sort_best(labels, values, count)
+    order = np.lexsort((given_labels[:count], -given_values[:count]))
+    assert labels.tolist() == [*given_labels[order], *given_labels[count:]]
+    assert values.tolist() == [*given_values[order], *given_values[count:]]
 
 
 def test_rows_are_sorted_by_falling_value_and_rising_label() -> None:

@@ -24,7 +24,7 @@ from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.parts import Parts
 from xmlcli.products import CompactDense
 
-KIND, FORMAT = "xmlcli-model", 1
+KIND, FORMAT = "xmlcli-model", 2
 MANIFEST, CARD = "manifest.json", "README.md"
 _SPARSE = ("words", "linear", "label_text")
 _DENSE = ("tokens", "weight", "Z")

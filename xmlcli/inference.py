@@ -19,6 +19,7 @@ from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.searching import Index
+from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -51,12 +52,19 @@ class DocumentEncoder:
 
     def __call__(self, X: sp.csr_matrix) -> Floats:
         """Return f(x) of X float32 CSR (N, F): float32 (N, D)."""
-        bags = sparse_product(X, self.tokens)
-        z = np.maximum(bags, 0) if self.activation == "relu" else bags * (0.5 + 0.5 * erf(bags * np.float32(0.5**0.5)))
+        z = sparse_product(X, self.tokens)
+        over_rows(len(z), lambda first, last: self._activate(z[first:last]), cost=100 * z.shape[1])
         if self.residual is None:
             return z
         W, b = self.residual
         return np.asarray(z + np.maximum(z @ W.T + b, 0), np.float32)
+
+    def _activate(self, bags: Floats) -> None:
+        """Apply act to bags (n, D), in place."""
+        if self.activation == "relu":
+            np.maximum(bags, 0, out=bags)
+        else:
+            bags *= 0.5 + 0.5 * erf(bags * np.float32(0.5**0.5))
 
 
 @dataclass(frozen=True)
@@ -77,15 +85,16 @@ class Engine:
     ranks: Ranks = ALONE
 
     def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
-        """Return the shortlists of X float32 CSR (N, F) and the scores on them.
+        """Return the shortlists of X float32 CSR (N, F) and the scores on them, the search's own among them.
 
         The shortlists are int32 (N, size), padded with L; the scores name → float32 (N, size).
         """
         documents = self.encoder(X)
         lengths = np.linalg.norm(documents, axis=1, keepdims=True)
         unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
-        candidates, _ = self.index.search(unit, self.size, X=X, progress=progress)
-        return candidates, self.scores(X, documents, candidates)
+        candidates, near = self.index.search(unit, self.size, X=X, progress=progress)
+        found = {"search": np.where(candidates < len(self.scores.frequencies), near, np.float32(0))}
+        return candidates, found | self.scores(X, documents, candidates)
 
     def rank(self, X: sp.csr_matrix, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the k best labels of each document, int32 (N, k), padded with L, and their scores float32 (N, k).

@@ -60,7 +60,7 @@ class Parts:
         return Engine(
             DocumentEncoder(self.tokens, self.residual, self.settings["activation"]),
             make_index(LabelVectors(self.Z, self.bonus, words), self.frequencies, config, in_order=False),
-            Scores(self.weight, self.bias, self.Z, self.frequencies, self.words, self.linear, self.label_text),
+            Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
             int(self.settings["size"]),
             Combination(**self.settings["combination"]),
         )
@@ -70,6 +70,7 @@ def make_parts(
     engine: Engine,
     *,
     bonus: Floats,
+    words: sp.csr_matrix | None,
     shortlist: ShortlistConfig,
     idf: Floats | None,
     vocabulary: Mapping[str, Any] | None,
@@ -81,6 +82,7 @@ def make_parts(
     Args:
         engine: with float32 matrices, as the stage evaluate loads it.
         bonus: float32 (L,), of the labels in the search.
+        words: the labels' word centroids, float32 CSR (L, F), or None, of the search too.
         shortlist: how the index was made.
         idf, vocabulary, label_names, about: as in `Parts`.
     """
@@ -99,7 +101,7 @@ def make_parts(
         Z=CompactDense.of(scores.Z),
         bonus=bonus,
         frequencies=scores.frequencies,
-        words=rows(scores.words),
+        words=rows(words),
         linear=rows(scores.linear),
         label_text=rows(scores.label_text),
         idf=idf,

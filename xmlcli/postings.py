@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from xmlcli.selection import kth_largest
+from xmlcli.selection import sort_best, threshold
 
 MAXIMA = 5  # times as many as labels wanted, in `collect_of_all`
 _MANY = 8  # labels that are passed over in the time that one is added to
@@ -27,14 +27,14 @@ def group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: 
 @njit(cache=True, nogil=True, fastmath=True)
 def heaviest(columns, weights, light):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return a document's words and weights, heaviest first, without the lightest that hold `light` of its square."""
-    order = np.argsort(-weights, kind="mergesort")
-    left, count = 0.0, len(order)
+    order, heavy, count, left = np.arange(len(weights), dtype=np.int32), weights.copy(), len(weights), 0.0
+    sort_best(order, heavy, count)
     for weight in weights:
         left += light * weight * weight
-    while count > 1 and weights[order[count - 1]] ** 2 <= left:
+    while count > 1 and heavy[count - 1] ** 2 <= left:
         count -= 1
-        left -= weights[order[count]] ** 2
-    return columns[order[:count]], weights[order[:count]]
+        left -= heavy[count] ** 2
+    return columns[order[:count]], heavy[:count]
 
 
 @njit(cache=True, nogil=True)
@@ -69,7 +69,14 @@ def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
             continue
         left -= lengths[columns[j]]
         weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
-        for q in range(len(rows)):
+        fours = len(rows) - len(rows) % 4
+        for q in range(0, fours, 4):  # the compiler cannot know that four rows differ, so it would go one by one
+            first = total[rows[q]] + weight * values[q]
+            second = total[rows[q + 1]] + weight * values[q + 1]
+            third = total[rows[q + 2]] + weight * values[q + 2]
+            fourth = total[rows[q + 3]] + weight * values[q + 3]
+            total[rows[q]], total[rows[q + 1]], total[rows[q + 2]], total[rows[q + 3]] = first, second, third, fourth
+        for q in range(fours, len(rows)):
             total[rows[q]] += weight * values[q]
 
 
@@ -111,7 +118,7 @@ def collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untype
         for label in range(len(total)):
             kept[label], values[label] = label, total[label]
         return len(total)
-    least = kth_largest(best, wanted)
+    least = threshold(best, wanted)
     count = 0
     for group in range(len(best)):
         if best[group] >= least:
@@ -139,7 +146,7 @@ def collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignor
         own = total[at : at + num_maxima]
         for j in range(len(own)):
             maxima[j] = max(maxima[j], own[j])
-    least = kth_largest(maxima, wanted)
+    least = threshold(maxima, wanted)
     for label in range(num_labels):
         is_kept[label] = total[label] >= least
     count, eights = 0, is_kept.view(np.uint64)
@@ -157,7 +164,7 @@ def cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma:
     """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
     if count <= wanted:
         return count
-    least = kth_largest(values[:count], wanted)
+    least = threshold(values[:count], wanted)
     larger = 0
     for j in range(count):
         larger += values[j] > least

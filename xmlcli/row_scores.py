@@ -58,7 +58,8 @@ def score_rows(X: sp.csr_matrix, rows: SparseRows, candidates: Ints) -> Floats:
     rows = rows._replace(columns=unsigned(rows.columns))
     documents = X.indptr, unsigned(X.indices), X.data
     by_label, length = np.zeros(R, np.bool_), X.nnz / max(N, 1)
-    if candidates.size > R:  # or counting costs more than it may save
+    longest = np.diff(rows.offsets).max(initial=0)
+    if candidates.size > R and longest > length + _PAIR:  # or counting costs more than it may save
         by_label, ends, places = _group(candidates, rows.offsets, length)
         of_labels, flat, k = np.flatnonzero(by_label), scores.reshape(-1), candidates.shape[1]
 

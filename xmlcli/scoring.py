@@ -39,18 +39,16 @@ class Scores:
         weight: classifiers, (L, D); bias: float32 (L,).
         Z: label embeddings, (L, D) unit rows.
         frequencies: float32 (L,), training documents of each label.
-        words: the labels' word centroids, float32 CSR (L, F), or None.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
 
-    Each of the last three may be compact too.
+    Each of the last two may be compact too.
     """
 
     weight: Table
     bias: Floats
     Z: Table
     frequencies: Floats
-    words: Sparse | None
     linear: Sparse | None
     label_text: Sparse | None
 
@@ -67,7 +65,7 @@ class Scores:
             "neighbour": chosen_products(unit, self.Z, candidates),
             "frequency": np.log1p(self.frequencies)[real],
         }
-        sparse = {"words": self.words, "linear": self.linear, "label_text": self.label_text}
+        sparse = {"linear": self.linear, "label_text": self.label_text}
         return found | {name: _score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
 
 
@@ -119,7 +117,7 @@ def value(scores: Mapping[str, Floats], name: str) -> Floats:
 
 DEFAULT = Combination(
     "logistic",
-    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, words=3.0, linear=3.0, label_text=1.0),
+    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, search=3.0, linear=3.0, label_text=1.0),
 )
 """Used where there is no validation document to fit on: typical coefficients of text collections."""
 

@@ -5,77 +5,76 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_BUCKETS = 512
-_FAR = np.float32(1e30)  # from what is padded with infinity no k-th largest can be taken
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _range(values):  # type: ignore[no-untyped-def]  # pragma: no cover
-    smallest = largest = values[0]
-    for value in values:
-        smallest, largest = min(smallest, value), max(largest, value)
-    return smallest, largest
+_LEAST = -(1 << 31)  # of int32
+_UNSET = -(1 << 63)  # no label's key, of int64
+_COUNTED = 256  # numbers, whose places are found sooner by counting the smaller ones of each than by sorting
 
 
 @njit(cache=True, nogil=True)
-def _bucket(value, smallest, scale):  # type: ignore[no-untyped-def]  # pragma: no cover
-    return min(max(int((value - smallest) * scale), 0), _BUCKETS - 1)
+def threshold(values, k):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return a number that the k largest (1 <= k <= n) of values float32 (n,) reach, and others only by being as large.
 
-
-@njit(cache=True, nogil=True)
-def kth_largest(values, k):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the k-th largest (1 is the largest) of finite numbers, float32 (n,), 1 <= k <= n.
-
-    A histogram says in which bucket it lies; only that one is sorted.
+    Its bits are found by bisection: those of floats order like whole numbers once negative ones are turned round. Each
+    step counts how many values reach the middle, and the first that exactly k reach will do.
     """
-    smallest, largest = _range(values)
-    if smallest == largest:
-        return smallest
-    scale = np.float32(_BUCKETS - 1) / (largest - smallest)
-    counts = np.zeros(_BUCKETS, np.int32)
-    for value in values:
-        counts[_bucket(value, smallest, scale)] += 1
-    bucket, above = _BUCKETS - 1, 0
-    while above + counts[bucket] < k:
-        above += counts[bucket]
-        bucket -= 1
-    inside = np.empty(counts[bucket], np.float32)
-    count = 0
-    for value in values:
-        if _bucket(value, smallest, scale) == bucket:
-            inside[count] = value
-            count += 1
-    return np.sort(inside)[count - (k - above)]
+    n, bits, room = len(values), values.view(np.int32), np.empty(len(values) + 1, np.int32)
+    ordered = room[:n]
+    for j in range(n):
+        ordered[j] = bits[j] if bits[j] >= 0 else _LEAST - bits[j]
+    lowest = highest = ordered[0]
+    for value in ordered:
+        lowest, highest = min(lowest, value), max(highest, value)
+    least, most = np.int64(lowest), np.int64(highest)
+    while least < most:
+        middle, count = np.int32((least + most + 1) >> 1), np.int32(0)
+        for value in ordered:
+            count = np.int32(count + (value >= middle))
+        if count < k:
+            most = np.int64(middle) - 1
+        else:
+            least = np.int64(middle)
+            if count == k:
+                break
+    room[n] = least if least >= 0 else _LEAST - least
+    return room[n:].view(np.float32)[0]
 
 
 @njit(cache=True, nogil=True)
-def sort_best(labels, values, count, keys):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Sort the first `count` labels by falling value, ties by rising label, in place; `keys` int64 is room for it.
+def sort_best(labels, values, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Sort the first `count` labels by falling value, ties by rising label, in place.
 
     A float32's bits order like whole numbers once those of negative floats are turned round; the label goes below them.
     """
-    bits = values[:count].view(np.int32)
+    bits, keys, in_order = values[:count].view(np.int32), np.empty(count, np.int64), np.full(count, _UNSET)
     for j in range(count):
-        ordered = np.int64(bits[j]) if bits[j] >= 0 else np.int64(-2147483648) - np.int64(bits[j])
+        ordered = np.int64(bits[j]) if bits[j] >= 0 else np.int64(_LEAST) - np.int64(bits[j])
         keys[j] = (-ordered << 32) + np.int64(labels[j])
-    keys[:count].sort()
+    if count <= _COUNTED:
+        for key in keys:
+            place = 0
+            for other in keys:
+                place += other < key
+            in_order[place] = key
+        for j in range(1, count):  # equal keys, those of padding, have one place
+            in_order[j] = in_order[j - 1] if in_order[j] == _UNSET else in_order[j]
+    else:
+        in_order[:] = np.sort(keys)
     for j in range(count):
-        labels[j] = np.int32(keys[j] & 0x7FFFFFFF)
-        ordered = -((keys[j] - np.int64(labels[j])) >> 32)
-        bits[j] = np.int32(ordered if ordered >= 0 else np.int64(-2147483648) - ordered)
+        labels[j] = np.int32(in_order[j] & 0x7FFFFFFF)
+        ordered = -((in_order[j] - np.int64(labels[j])) >> 32)
+        bits[j] = np.int32(ordered if ordered >= 0 else np.int64(_LEAST) - ordered)
 
 
 @njit(cache=True, nogil=True)
 def sort_rows(labels, total, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Write the labels of the largest totals of rows first, …, last - 1, best first, ties by the lower label."""
     m, k = labels.shape[1], indices.shape[1]
-    kept, values, keys = np.empty(m, np.int32), np.empty(m, np.float32), np.empty(m, np.int64)
+    kept, values = np.empty(m, np.int32), np.empty(m, np.float32)
     for i in range(first, last):
-        padded = total[i].min() < -_FAR
-        least, count = -np.float32(np.inf) if padded else kth_largest(total[i], k), 0
+        least, count = threshold(total[i], k), 0
         for j in range(m):  # written whether wanted or not: a branch would cost more
             kept[count], values[count] = labels[i, j], total[i, j]
             count += total[i, j] >= least
-        sort_best(kept, values, count, keys)
+        sort_best(kept, values, count)
         indices[i] = kept[:k]
         scores[i] = values[:k]

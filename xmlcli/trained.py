@@ -43,8 +43,10 @@ class Trained:
 
     def parts(self) -> Parts:
         """Return the model made small."""
+        by_words = self._config.shortlist.backend == "words"
         return make_parts(
             self._engine(),
+            words=self._prepared.csr("label_words.npz") if by_words else None,
             bonus=self._job.read("labels").array("bonus.npy"),
             shortlist=self._config.shortlist,
             idf=self._idf(),

@@ -166,7 +166,6 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
     touched[:] = False
     kept = np.empty(num_labels, np.int32)
     values = np.empty(num_labels, np.float32)
-    keys = np.empty(num_labels, np.int64)
     for i in range(first, last):
         own = slice(x_offsets[i], x_offsets[i + 1])
         columns, weights = heaviest(x_columns[own], x_values[own], light)
@@ -182,7 +181,7 @@ def _search(  # type: ignore[no-untyped-def]  # pragma: no cover
         if share > 0:
             _add_cosines(documents[i], Z, scale, share, kept[:count], values)
         if in_order:
-            sort_best(kept, values, count, keys)
+            sort_best(kept, values, count)
         elif share > 0:
             cut(kept, values, count, k)
         for j in range(k):

@@ -27,7 +27,7 @@ from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
 
-VERSION = 9
+VERSION = 10
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -100,7 +100,6 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
         tensors["classifiers.bias"][:, 0],
         vectors.Z,
         frequencies[share],
-        vectors.words,
         clf.csr_rows("linear.npz", share) if clf.has("linear.npz") else None,
         label_text(prepared, ranks),
     )
