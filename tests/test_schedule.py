@@ -66,8 +66,7 @@ def test_schedules_are_derived_from_the_number_of_documents(
     assert found.steps == steps_an_epoch * epochs
 
 
-def test_token_vectors_follow_the_epochs_of_a_cycle() -> None:
-    of = {"epochs": 2, "min_documents": 1000, "max_epochs": 6}
-    for num_documents, share in ((1000, 1.0), (250, 1.0), (125, 2.0), (10, 3.0)):
-        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_epochs=2, **of)).token_share == share
-        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_epochs=None, **of)).token_share == 1.0
+def test_token_vectors_move_slower_the_more_documents_there_are() -> None:
+    for num_documents, share in ((1000, 1.0), (4000, 0.5), (250, 2.0), (100, 3.0), (0, 3.0)):
+        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_documents=1000)).token_share == share
+        assert Schedule.of(num_documents, 2, replace(LINEAR, token_rate_documents=None)).token_share == 1.0

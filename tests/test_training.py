@@ -26,7 +26,7 @@ from xmlcli.training import Step, TrainingData, train, train_step
 
 BATCH = replace(
     make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
-    learning_rate=0.1, token_rate_epochs=None, residual_rate=0.1, schedule="linear", negatives="batch",
+    learning_rate=0.1, token_rate_documents=None, residual_rate=0.1, schedule="linear", negatives="batch",
     hard_negatives=3, random_negatives=0, max_positives=None,
 )  # fmt: skip
 DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)
@@ -295,13 +295,13 @@ def test_training_finds_the_labels_of_planted_words(config: ClfConfig) -> None:
 def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[dict[str, Any]] = []
     monkeypatch.setattr(training, "train_step", lambda *_, **given: rates.append(given))
-    model, data, schedule = planted(replace(BATCH, epochs=3, token_rate_epochs=2))
+    model, data, schedule = planted(replace(BATCH, epochs=3, token_rate_documents=600))
     train(model, data, schedule, cycle=1, seed=0)
     assert len(rates) == schedule.steps
     for step, given in enumerate(rates):
         rate = schedule.learning_rate(1, step)
         assert [given[name] / rate for name in ("learning_rate", "token_rate", "residual_rate")] == pytest.approx(
-            [1, 1.5, 0.1]
+            [1, 2, 0.1]
         )
 
 

@@ -140,9 +140,9 @@ class ClfConfig:
     """Of token vectors and classifiers: Adagrad with one step size a row, Adam on the batch's rows, or RMSprop (Adam
     without momentum)."""
     learning_rate: Rate
-    """Of classifiers, and of token vectors unless `token_rate_epochs` says otherwise."""
-    token_rate_epochs: Count | None
-    """A cycle's epochs for which token vectors have that rate; with twice as many theirs is double; null: always."""
+    """Of classifiers, and of token vectors unless `token_rate_documents` says otherwise."""
+    token_rate_documents: Count | None
+    """Training documents for which token vectors have that rate; four times as many halve it; null: always."""
     residual_rate: Annotated[float, Range(0.0, 10.0)]
     """Adam's rate for the residual block, as a share of the learning rate."""
     schedule: Annotated[str, OneOf("linear", "halving")]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from xmlcli.config import ClfConfig
+
+_MOST_TOKEN_SHARE = 3.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Schedule:
     epochs: int
     cycles: int
     config: ClfConfig
+    token_share: float
+    """The rate of token vectors as a multiple of the classifiers': the more documents move them, the slower."""
 
     @staticmethod
     def of(num_documents: int, cycles: int, config: ClfConfig) -> Schedule:
@@ -29,21 +34,14 @@ class Schedule:
         batch_size = min(config.batch_size, max(32, 2 ** (fitting.bit_length() - 1)))
         wanted = -(-config.min_documents // max(num_documents * cycles, 1))
         epochs = min(max(config.epochs, wanted), config.max_epochs)
-        return Schedule(batch_size, -(-num_documents // batch_size), epochs, cycles, config)
+        usual = config.token_rate_documents
+        share = 1.0 if usual is None else min(sqrt(usual / max(num_documents, 1)), _MOST_TOKEN_SHARE)
+        return Schedule(batch_size, -(-num_documents // batch_size), epochs, cycles, config, share)
 
     @property
     def steps(self) -> int:
         """Steps of one cycle."""
         return self.epochs * self.steps_an_epoch
-
-    @property
-    def token_share(self) -> float:
-        """The rate of token vectors as a multiple of the classifiers'.
-
-        Where a cycle sees each document more often, faster token vectors rank better; faster classifiers do not.
-        """
-        usual = self.config.token_rate_epochs
-        return 1.0 if usual is None else self.epochs / usual
 
     def learning_rate(self, cycle: int, step: int) -> float:
         """Return the rate of a step (0 is the cycle's first) in a cycle (1 is the first)."""
