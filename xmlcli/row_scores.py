@@ -58,8 +58,8 @@ def score_rows(X: sp.csr_matrix, rows: SparseRows, candidates: Ints) -> Floats:
     rows = rows._replace(columns=unsigned(rows.columns))
     documents = X.indptr, unsigned(X.indices), X.data
     by_label, length = np.zeros(R, np.bool_), X.nnz / max(N, 1)
-    longest = np.diff(rows.offsets).max(initial=0)
-    if candidates.size > R and longest > length + _PAIR:  # or counting costs more than it may save
+    # where no row is so long, or labels are many, counting costs more than it may save
+    if candidates.size > R and np.diff(rows.offsets).max(initial=0) > length + _PAIR:
         by_label, ends, places = _group(candidates, rows.offsets, length)
         of_labels, flat, k = np.flatnonzero(by_label), scores.reshape(-1), candidates.shape[1]
 
