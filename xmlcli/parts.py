@@ -82,7 +82,7 @@ def make_parts(
     Args:
         engine: with float32 matrices, as the stage evaluate loads it.
         bonus: float32 (L,), of the labels in the search.
-        words: the labels' word centroids, float32 CSR (L, F), or None, of the search too.
+        words: the labels' word centroids, float32 CSR (L, F), which the index searches, or None.
         shortlist: how the index was made.
         idf, vocabulary, label_names, about: as in `Parts`.
     """

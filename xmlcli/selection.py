@@ -11,44 +11,46 @@ _COUNTED = 256  # numbers, whose places are found sooner by counting the smaller
 
 
 @njit(cache=True, nogil=True)
+def _turned(bits):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return a float32's bits, int32, as a whole number that orders like the float; of such a number, the bits."""
+    return bits if bits >= 0 else _LEAST - bits
+
+
+@njit(cache=True, nogil=True)
 def threshold(values, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Return a number that the k largest (1 <= k <= n) of values float32 (n,) reach, and others only by being as large.
 
-    Its bits are found by bisection: those of floats order like whole numbers once negative ones are turned round. Each
-    step counts how many values reach the middle, and the first that exactly k reach will do.
+    Its bits are found by bisection. Each step counts how many values reach the middle, and the first that exactly k
+    reach will do.
     """
     n, bits, room = len(values), values.view(np.int32), np.empty(len(values) + 1, np.int32)
     ordered = room[:n]
     for j in range(n):
-        ordered[j] = bits[j] if bits[j] >= 0 else _LEAST - bits[j]
+        ordered[j] = _turned(bits[j])
     lowest = highest = ordered[0]
-    for value in ordered:
-        lowest, highest = min(lowest, value), max(highest, value)
+    for j in range(n):
+        lowest, highest = min(lowest, ordered[j]), max(highest, ordered[j])
     least, most = np.int64(lowest), np.int64(highest)
     while least < most:
         middle, count = np.int32((least + most + 1) >> 1), np.int32(0)
-        for value in ordered:
-            count = np.int32(count + (value >= middle))
+        for j in range(n):  # by index, or the compiler does not vectorise
+            count = np.int32(count + (ordered[j] >= middle))
         if count < k:
             most = np.int64(middle) - 1
         else:
             least = np.int64(middle)
             if count == k:
                 break
-    room[n] = least if least >= 0 else _LEAST - least
+    room[n] = _turned(least)
     return room[n:].view(np.float32)[0]
 
 
 @njit(cache=True, nogil=True)
 def sort_best(labels, values, count):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Sort the first `count` labels by falling value, ties by rising label, in place.
-
-    A float32's bits order like whole numbers once those of negative floats are turned round; the label goes below them.
-    """
+    """Sort the first `count` labels by falling value, ties by rising label, in place: each pair as one number."""
     bits, keys, in_order = values[:count].view(np.int32), np.empty(count, np.int64), np.full(count, _UNSET)
     for j in range(count):
-        ordered = np.int64(bits[j]) if bits[j] >= 0 else np.int64(_LEAST) - np.int64(bits[j])
-        keys[j] = (-ordered << 32) + np.int64(labels[j])
+        keys[j] = (-np.int64(_turned(bits[j])) << 32) + np.int64(labels[j])
     if count <= _COUNTED:
         for key in keys:
             place = 0
@@ -61,8 +63,7 @@ def sort_best(labels, values, count):  # type: ignore[no-untyped-def]  # pragma:
         in_order[:] = np.sort(keys)
     for j in range(count):
         labels[j] = np.int32(in_order[j] & 0x7FFFFFFF)
-        ordered = -((in_order[j] - np.int64(labels[j])) >> 32)
-        bits[j] = np.int32(ordered if ordered >= 0 else np.int64(_LEAST) - ordered)
+        bits[j] = np.int32(_turned(-((in_order[j] - np.int64(labels[j])) >> 32)))
 
 
 @njit(cache=True, nogil=True)
