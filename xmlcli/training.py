@@ -6,17 +6,18 @@ each document (`negatives: batch`). With `negatives: document`, as the authors d
 positives and shortlist. Gradients by classifier rows and token rows are formed by hand and go to row optimisers.
 
 Every step draws its random numbers from (seed, cycle, step) alone, so a run that goes on from a checkpoint makes the
-same steps as one that was never stopped. No thread draws the next step meanwhile: waiting for Python's lock would cost
-each as much as drawing takes.
+same steps as one that was never stopped. A thread draws the next step while the main one makes its forward pass, which
+leaves the second processor idle.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -233,9 +234,10 @@ def train(
     progress: Progress = silent,
 ) -> None:
     """Train the model in place from step `start` to the end of the cycle; `after_step` hears how many are done."""
+    draw = partial(draw_step, data, schedule, encoder=model.encoder, cycle=cycle, seed=seed)
     with one_thread_each() as pool:
-        for number in range(start, schedule.steps):
-            step = draw_step(data, schedule, number, model.encoder, cycle=cycle, seed=seed)
+        steps = _drawn(draw, range(start, schedule.steps), pool if data.ranks.size == 1 else None)
+        for number, step in enumerate(steps, start):
             rate = schedule.learning_rate(cycle, number)
             train_step(
                 model,
@@ -248,3 +250,19 @@ def train(
             )
             after_step(number + 1)
             progress("train", number + 1, schedule.steps)
+
+
+def _drawn(draw: Callable[[int], Step], numbers: range, pool: Executor | None) -> Iterator[Step]:
+    """Yield the steps of these numbers, each drawn while the one before is made.
+
+    Without a pool a step is drawn when it is asked for: what ranks send each other must keep its order.
+    """
+    if pool is None:
+        yield from map(draw, numbers)
+        return
+    ahead = deque(pool.submit(draw, number) for number in numbers[:1])
+    for number in numbers[1:]:
+        step = ahead.popleft().result()
+        ahead.append(pool.submit(draw, number))
+        yield step
+    yield from (last.result() for last in ahead)
