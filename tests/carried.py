@@ -38,27 +38,43 @@ def texts_and_labels(count: int, seed: int = 0) -> tuple[list[str], list[list[st
     return texts, labels
 
 
+def works_in_volumes(count: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
+    """Texts of 60 works in volumes: every work has words and two subjects of its own, and no word tells a subject."""
+    rng, texts, labels = np.random.default_rng(1), [], []
+    works = [(rng.choice(40, 6, replace=False), rng.choice(SUBJECTS, 2, replace=False)) for _ in range(60)]
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        words, subjects = works[rng.integers(60)]
+        some = rng.choice(words, 5, replace=False)
+        texts.append(" ".join([*(f"word{w}" for w in some), f"and{rng.integers(9)}"]))
+        labels.append(sorted(subjects.tolist()))
+    return texts, labels
+
+
+MAKERS = {"subjects": texts_and_labels, "works": works_in_volumes}
+
+
 @cache
-def run() -> Path:
-    """Train on 240 texts, measured on 80; return the root. The run is the last one there."""
+def run(what: str = "subjects") -> Path:
+    """Train on 240 texts, of works 600, measured on 80; return the root. The run is the last one there."""
     root = Path(tempfile.mkdtemp(prefix="xmlcli-tests-"))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
-    folder = root / "data" / "subjects"
+    folder = root / "data" / what
     folder.mkdir(parents=True)
-    for split, count in (("train", 240), ("test", 80)):
-        pairs = zip(*texts_and_labels(count, len(split)), strict=True)
+    for split, count in (("train", 240 if what == "subjects" else 600), ("test", 80)):
+        pairs = zip(*MAKERS[what](count, len(split)), strict=True)
         lines = [json.dumps({"text": text, "labels": labels}) for text, labels in pairs]
         (folder / f"{split}.jsonl").write_text("\n".join(lines))
-    session = _session(root)
+    session = _session(root, what)
     calls = plan(session.config, RunId(str(folder)))
     pipeline.run(session, calls, calls)
     return root
 
 
-def trained() -> Trained:
+def trained(what: str = "subjects") -> Trained:
     """The evaluated run."""
-    session = _session(run())
-    return Trained(session.workspace, session.config, plan(session.config, RunId(str(run() / "data" / "subjects"))))
+    session, folder = _session(run(what), what), run(what) / "data" / what
+    return Trained(session.workspace, session.config, plan(session.config, RunId(str(folder))))
 
 
 @cache
@@ -74,6 +90,6 @@ def folder() -> Path:
     return path
 
 
-def _session(root: Path) -> Session:
+def _session(root: Path, what: str) -> Session:
     config = load_config(PROJECT / "pipelines" / "default.yaml", SMALL)
-    return Session(Workspace(root, "subjects"), config, device="cpu", overrides=SMALL)
+    return Session(Workspace(root, what), config, device="cpu", overrides=SMALL)

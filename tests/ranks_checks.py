@@ -26,6 +26,7 @@ from xmlcli.schedule import Schedule
 from xmlcli.scoring import Scores
 from xmlcli.spectral import right_singular_vectors
 from xmlcli.training import TrainingData, train
+from xmlcli.voting import make_voters
 from xmlcli.word_index import word_centroids
 
 
@@ -91,6 +92,19 @@ def check_search(ranks: Ranks) -> None:
     assert all(np.allclose(several[name][there], one[name][rows][there], atol=1e-5) for name in one)
     nothing = MergedScores(own, frequencies, ranks)(X[:0], documents[:0], candidates[:0])
     assert {name: scores.shape for name, scores in nothing.items()} == dict.fromkeys(one, (0, k))
+
+
+def check_votes(ranks: Ranks) -> None:
+    """Training documents of three ranks give the votes of one's."""
+    (X, Y), (queries, _) = collection(40, 9, 0), collection(20, 9, 1)
+    Z, documents, candidates = unit_rows(40, 6, 0), unit_rows(20, 6, 1), np.tile(np.arange(10, dtype=np.int32), (20, 1))
+    config = make_config().shortlist
+    wanted = make_voters(X, Z, Y, config, 5)(queries, documents, candidates)
+    mine, rows = ranks.share(40), ranks.share(20)
+    found = make_voters(X[mine], Z[mine], Y, config, 5, ranks)(queries[rows], documents[rows], candidates[rows])
+    assert found.keys() == wanted.keys()
+    assert all(np.allclose(votes, wanted[name][rows], atol=1e-4) for name, votes in found.items())
+    assert max(votes.max() for votes in wanted.values()) > 0.5
 
 
 def check_spectrum(ranks: Ranks) -> None:
@@ -181,6 +195,7 @@ if __name__ == "__main__":
     with joined("cpu", tell=lambda line: print(line, file=sys.__stderr__)) as everyone:
         check_exchanges(everyone)
         check_search(everyone)
+        check_votes(everyone)
         check_spectrum(everyone)
         check_embeddings(everyone)
         check_training(everyone)

@@ -72,6 +72,22 @@ def test_the_small_model_predicts_as_the_artifacts_do() -> None:
     assert size < 0.6 * sum(artifact.inference_bytes() for artifact in carried.trained().artifacts())
 
 
+def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
+    full = carried.trained("works").model()
+    small = Model.of(carried.trained("works").parts())
+    small.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    texts, truth = carried.works_in_volumes(60, 7)
+    found = [{name for name, _ in labels} for labels in again.predict(texts, k=2)]
+    assert np.mean([len(labels & set(true)) / 2 for labels, true in zip(found, truth, strict=True)]) > 0.9
+    assert again.predict(texts, k=5) == small.predict(texts, k=5)
+    labels, _ = full.rank(texts, 2)
+    assert (np.sort(again.rank(texts, 2)[0]) == np.sort(labels)).mean() > 0.95
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"voters.safetensors", "voters_labels.safetensors"} <= names
+    assert not any("voters" in path.name for path in carried.folder().iterdir())
+
+
 def test_the_card_tells_data_figures_and_settings() -> None:
     card = (carried.folder() / "README.md").read_text()
     for part in ("Labels of subjects", "10 labels", "| training_rows | 240 |", "| test P |", "| model.dim | 16 |"):

@@ -10,7 +10,7 @@ from scipy.special import expit
 from scored import K, L, N, candidates_with_padding, random_scores
 from sklearn.linear_model import LogisticRegression
 
-from xmlcli.fitting import BETAS, _logistic, _ranking, choose_beta, fit_logistic
+from xmlcli.fitting import BETAS, _logistic, _minimise, choose_beta, fit_logistic
 from xmlcli.scoring import DEFAULT, PRODUCTS, Combination, rank
 
 Floats = npt.NDArray[np.float32]
@@ -60,11 +60,39 @@ def test_the_ranking_has_the_least_loss(seed: int) -> None:
     right[2] = False
     weights = rng.random(40).astype(np.float32)
     weights[4] = 0
-    found = _ranking(table, there, right, weights)
+    start = rng.normal(size=3)
+    found, losses = _minimise(table, there, right, weights, start)
     least = loss_by_loops(table, there, right, weights, found)
+    assert losses.sum() == pytest.approx(least)
+    assert np.allclose(found, _minimise(table, there, right, weights, np.zeros(3))[0], atol=1e-3)
     assert least < loss_by_loops(table, there, right, weights, [0.0, 0.0, 0.0])
     for step in np.vstack([np.eye(3), -np.eye(3)]) * 0.02:
         assert loss_by_loops(table, there, right, weights, found + step) > least
+
+
+@pytest.mark.parametrize(("worth", "kept"), [(0.0, False), (0.1, False), (1.0, True)])
+def test_a_costly_score_counts_only_where_it_pays(worth: float, kept: bool) -> None:
+    rng = np.random.default_rng(0)
+    candidates = np.tile(np.arange(5, dtype=np.int32), (600, 1))
+    a, b = (rng.standard_normal((600, 5)).astype(np.float32) for _ in range(2))
+    Y = sp.csr_matrix((rng.random((600, 5)) < expit(a + worth * b - 1)).astype(np.float32))
+    found = fit_logistic({"a": a, "b": b}, candidates, Y, costly={"b"})
+    assert found.uses({"b"}) == kept
+    without, with_it = (fit_logistic(scores, candidates, Y) for scores in ({"a": a}, {"a": a, "b": b}))
+    wanted = (with_it if kept else without).coefficients
+    assert found.coefficients == pytest.approx(wanted, abs=1e-3)
+    assert np.isfinite(found.combine({"a": a, "b": b}, candidates, 5)).all()
+
+
+def test_a_gain_that_luck_explains_does_not_pay() -> None:
+    rng = np.random.default_rng(0)
+    candidates = np.tile(np.arange(5, dtype=np.int32), (20, 1))
+    paid = 0
+    for _ in range(50):
+        a, b = (rng.standard_normal((20, 5)).astype(np.float32) for _ in range(2))
+        Y = sp.csr_matrix((rng.random((20, 5)) < expit(a - 1)).astype(np.float32))
+        paid += fit_logistic({"a": a, "b": b}, candidates, Y, costly={"b"}).uses({"b"})
+    assert paid <= 5
 
 
 def test_what_counts_nothing_is_not_fitted_to() -> None:

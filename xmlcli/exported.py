@@ -24,9 +24,9 @@ from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.parts import Parts
 from xmlcli.products import CompactDense
 
-KIND, FORMAT = "xmlcli-model", 2
+KIND, FORMAT = "xmlcli-model", 3
 MANIFEST, CARD = "manifest.json", "README.md"
-_SPARSE = ("words", "linear", "label_text")
+_SPARSE = ("words", "linear", "label_text", "voters", "voters_labels")
 _DENSE = ("tokens", "weight", "Z")
 _FLOATS = ("bias", "bonus", "frequencies")
 _JSON = ("vocabulary", "label_names", "settings", "about")
@@ -174,7 +174,11 @@ def _parts(content: Mapping[str, bytes]) -> Parts:
     values = {name: orjson.loads(raw) for name in _JSON if (raw := content.get(f"{name}.json")) is not None}
     matrices = {name: CompactDense(dense[f"{name}.values"], dense[f"{name}.scale"]) for name in _DENSE}
     num_columns = len(matrices["tokens"].scale)
-    rows = {name: CompactRows.from_arrays(arrays, num_columns=num_columns) for name, arrays in sparse.items()}
+    num_labels = len(dense["frequencies"])
+    rows = {
+        name: CompactRows.from_arrays(arrays, num_columns=num_labels if name == "voters_labels" else num_columns)
+        for name, arrays in sparse.items()
+    }
     residual = (dense["residual.weight"], dense["residual.bias"]) if "residual.weight" in dense else None
     return Parts(
         tokens=matrices["tokens"],
@@ -187,6 +191,8 @@ def _parts(content: Mapping[str, bytes]) -> Parts:
         words=rows.get("words"),
         linear=rows.get("linear"),
         label_text=rows.get("label_text"),
+        voters=rows.get("voters"),
+        voters_labels=rows.get("voters_labels"),
         idf=dense.get("idf"),
         vocabulary=values.get("vocabulary"),
         label_names=values.get("label_names"),

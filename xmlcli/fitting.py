@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,17 +23,20 @@ BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _SHRINK = 1e-4
 _FLAT = 1e-6  # standard deviation of a score that is as good as constant
 _NEVER = -1e9  # the score of a label that is not there
+_LEAST_GAIN = 0.01  # of what is minimised, by scores that cost time
 _LEAST_SLOPE = 1e-3  # of the log-odds by the sum of scores, so that it never turns the ranking round
 
 
 def fit_logistic(
-    scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matrix, weights: Floats | None = None
-) -> Combination:
+    scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matrix, weights: Floats | None = None, *,
+    costly: Set[str] = frozenset(),
+) -> Combination:  # fmt: skip
     """Fit coefficients that rank right labels above wrong ones, then the log-odds that a label is right.
 
     The coefficients minimise, over all right labels l of shortlists, -log(e^s_l / (e^s_l + sum_w e^s_w)), w the wrong
     labels of the same document: only differences within a document count, as in a ranking. Slope and intercept of the
-    log-odds follow by logistic regression. Without both kinds of labels return DEFAULT.
+    log-odds follow by logistic regression. Without both kinds of labels return DEFAULT. Scores named in `costly` get
+    coefficients only where they pay.
 
     scores: name → float32 (N, k); candidates: int32 (N, k), padded with L; Y: CSR (N, L); weights: of the documents,
     float32 (N,), by default all alike.
@@ -42,21 +46,55 @@ def fit_logistic(
         return DEFAULT
     weights = np.ones(len(candidates), np.float32) if weights is None else weights
     names = [*scores, *(name for name in PRODUCTS if set(name.split("*")) <= scores.keys())]
+    found = _rank_right_first(scores, [name for name in names if name not in costly], there, right, weights)
+    if costly & scores.keys():
+        everything = _rank_right_first(scores, names, there, right, weights, found)
+        found = everything if _pays(found.losses, everything.losses) else found
+    total = found.total[there]
+    columns = np.column_stack([total, np.ones(len(total))])
+    slope, intercept = _logistic(columns, right[there], np.broadcast_to(weights[:, None], there.shape)[there])
+    slopes = {name: value * max(slope, _LEAST_SLOPE) for name, value in found.slopes.items()}
+    return Combination("logistic", slopes | {"intercept": intercept})
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """Coefficients that rank right labels first: by name; the sum (N, k) of the scores; the loss of each document."""
+
+    slopes: dict[str, float]
+    total: Doubles
+    losses: Doubles
+
+
+def _rank_right_first(
+    scores: Mapping[str, Floats], names: Sequence[str], there: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_],
+    weights: Floats, start: _Ranking | None = None,
+) -> _Ranking:  # fmt: skip
+    """Find the coefficients of the scores `names`, from those of `start`, each score on a scale of its own."""
     table = np.stack([value(scores, name) for name in names], axis=-1).astype(np.float64)
     spread = table[there].std(axis=0)
     scale = np.where(spread > _FLAT, spread, 1.0)
-    slopes = _ranking(table / scale, there, right, weights) / scale
-    total = (table @ slopes)[there]
-    columns = np.column_stack([total, np.ones(len(total))])
-    slope, intercept = _logistic(columns, right[there], np.broadcast_to(weights[:, None], there.shape)[there])
-    slopes = slopes * max(slope, _LEAST_SLOPE)
-    return Combination("logistic", dict(zip(names, slopes.tolist(), strict=True)) | {"intercept": intercept})
+    before = np.array([0.0 if start is None else start.slopes.get(name, 0.0) for name in names])
+    slopes, losses = _minimise(table / scale, there, right, weights, before * scale)
+    return _Ranking(dict(zip(names, (slopes / scale).tolist(), strict=True)), table @ (slopes / scale), losses)
 
 
-def _ranking(table: Doubles, there: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], weights: Floats) -> Doubles:
-    """Return the coefficients (d,) of a table (N, k, d) that rank right labels first, by Newton's method.
+def _pays(before: Doubles, after: Doubles) -> bool:
+    """Whether the losses of documents fall by a hundredth in all, and by more than chance would have it.
 
-    A touch of shrinkage keeps them finite where one column decides alone.
+    More is twice the standard error of their mean.
+    """
+    gain = before - after
+    return bool(gain.sum() >= max(_LEAST_GAIN * before.sum(), 2 * gain.std() * len(gain) ** 0.5))
+
+
+def _minimise(
+    table: Doubles, there: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], weights: Floats, start: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Return the coefficients (d,) of a table (N, k, d) that rank right labels first, by Newton's method from `start`.
+
+    A touch of shrinkage keeps them finite where one column decides alone. With them come the losses of the documents
+    that count.
     """
     from scipy.optimize import minimize
 
@@ -90,8 +128,9 @@ def _ranking(table: Doubles, there: npt.NDArray[np.bool_], right: npt.NDArray[np
         each = importance * (p * (1 - p) + p.sum(axis=1, keepdims=True) * q)
         return np.asarray((from_mean * each.reshape(-1, 1)).T @ from_mean + _SHRINK * np.eye(len(w)))
 
-    start = np.zeros(table.shape[-1])
-    return np.asarray(minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3}).x)
+    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3}).x
+    behind, _, _ = chances(found.tobytes())
+    return np.asarray(found), (importance * np.logaddexp(0, behind)).sum(axis=1)
 
 
 def _logistic(table: Doubles, right: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating[Any]]) -> list[float]:

@@ -14,12 +14,13 @@ import scipy.sparse as sp
 from scipy.special import erf
 
 from xmlcli.merged_scores import MergedScores
-from xmlcli.products import Table, sparse_product
+from xmlcli.products import Table, sparse_product, unit_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.searching import Index
 from xmlcli.threads import over_rows
+from xmlcli.voting import Voters
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -74,6 +75,7 @@ class Engine:
     Attributes:
         size: labels on a document's shortlist.
         combination: how their scores become one; None before it is fitted.
+        voters: training documents that vote, or None.
         ranks: of several ranks each is given its documents.
     """
 
@@ -82,6 +84,7 @@ class Engine:
     scores: Scores | MergedScores
     size: int
     combination: Combination | None = None
+    voters: Voters | None = None
     ranks: Ranks = ALONE
 
     def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
@@ -90,11 +93,11 @@ class Engine:
         The shortlists are int32 (N, size), padded with L; the scores name → float32 (N, size).
         """
         documents = self.encoder(X)
-        lengths = np.linalg.norm(documents, axis=1, keepdims=True)
-        unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
+        unit = unit_rows(documents)
         candidates, near = self.index.search(unit, self.size, X=X, progress=progress)
         found = {"search": np.where(candidates < len(self.scores.frequencies), near, np.float32(0))}
-        return candidates, found | self.scores(X, documents, candidates)
+        found |= self.scores(X, documents, candidates)
+        return candidates, found | (self.voters(X, unit, candidates) if self.voters is not None else {})
 
     def rank(self, X: sp.csr_matrix, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the k best labels of each document, int32 (N, k), padded with L, and their scores float32 (N, k).

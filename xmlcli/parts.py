@@ -1,4 +1,7 @@
-"""The parts a trained model is made of, as they are carried: small matrices, label names and settings, no documents."""
+"""The parts a trained model is made of, as they are carried: small matrices, label names and settings.
+
+Of the training documents there are words' weights and labels where they vote, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from xmlcli.compact import CompactRows
 from xmlcli.config import ShortlistConfig
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.neighbours import LabelVectors, make_index
-from xmlcli.products import CompactDense
+from xmlcli.products import CompactDense, unit_rows
 from xmlcli.scoring import Combination, Scores
+from xmlcli.voting import Voters, make_voters
 
 Floats = npt.NDArray[np.float32]
 
@@ -30,10 +34,11 @@ class Parts:
         Z: label embeddings, (L, D).
         bonus, frequencies: float32 (L,).
         words, linear, label_text: (L, F) each, or None.
+        voters, voters_labels: words (N, F) and labels (N, L) of the training documents that vote, or None.
         idf: float32 (F,), weights of given features, or None where the features are words.
         vocabulary: what `TextFeatures.from_json` takes, or None.
         label_names: L names, or None.
-        settings: JSON: activation, shortlist, size, combination.
+        settings: JSON: activation, shortlist, size, combination, number of votes.
         about: JSON for the card: dataset, figures, all settings.
     """
 
@@ -47,6 +52,8 @@ class Parts:
     words: CompactRows | None
     linear: CompactRows | None
     label_text: CompactRows | None
+    voters: CompactRows | None
+    voters_labels: CompactRows | None
     idf: Floats | None
     vocabulary: Mapping[str, Any] | None
     label_names: list[str] | None
@@ -57,13 +64,21 @@ class Parts:
         """Return the Engine that these parts make."""
         words = None if self.words is None else self.words.floats()
         config = ShortlistConfig(**self.settings["shortlist"])
+        encoder = DocumentEncoder(self.tokens, self.residual, self.settings["activation"])
         return Engine(
-            DocumentEncoder(self.tokens, self.residual, self.settings["activation"]),
+            encoder,
             make_index(LabelVectors(self.Z, self.bonus, words), self.frequencies, config, in_order=False),
             Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
             int(self.settings["size"]),
             Combination(**self.settings["combination"]),
+            self._voters(encoder, config),
         )
+
+    def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig) -> Voters | None:
+        if self.voters is None or self.voters_labels is None:
+            return None
+        words, labels = self.voters.floats(), self.voters_labels.floats()
+        return make_voters(words, unit_rows(encoder(words)), labels, config, int(self.settings["voters"]))
 
 
 def make_parts(
@@ -71,6 +86,7 @@ def make_parts(
     *,
     bonus: Floats,
     words: sp.csr_matrix | None,
+    voters: sp.csr_matrix | None,
     shortlist: ShortlistConfig,
     idf: Floats | None,
     vocabulary: Mapping[str, Any] | None,
@@ -83,14 +99,15 @@ def make_parts(
         engine: with float32 matrices, as the stage evaluate loads it.
         bonus: float32 (L,), of the labels in the search.
         words: the labels' word centroids, float32 CSR (L, F), which the index searches, or None.
+        voters: words of the training documents that vote, float32 CSR (N, F), where the engine has voters.
         shortlist: how the index was made.
         idf, vocabulary, label_names, about: as in `Parts`.
     """
-    encoder, scores, num_columns = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
+    encoder, scores, num_features = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
     assert engine.combination is not None, "the combination has been fitted"
     assert isinstance(scores, Scores), "one process holds all labels"
 
-    def rows(W: sp.csr_matrix | CompactRows | None) -> CompactRows | None:
+    def rows(W: sp.csr_matrix | CompactRows | None, num_columns: int = num_features) -> CompactRows | None:
         return W if W is None or isinstance(W, CompactRows) else CompactRows.of(W, num_columns=num_columns)
 
     return Parts(
@@ -104,6 +121,8 @@ def make_parts(
         words=rows(words),
         linear=rows(scores.linear),
         label_text=rows(scores.label_text),
+        voters=rows(voters),
+        voters_labels=None if engine.voters is None else rows(engine.voters.labels, len(scores.frequencies)),
         idf=idf,
         vocabulary=vocabulary,
         label_names=label_names,
@@ -112,6 +131,7 @@ def make_parts(
             "shortlist": asdict(shortlist),
             "size": engine.size,
             "combination": engine.combination.to_json(),
+            "voters": 0 if engine.voters is None else engine.voters.count,
         },
         about=about,
     )

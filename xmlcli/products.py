@@ -82,6 +82,12 @@ def floats(table: Table) -> Floats:
     return table.floats() if isinstance(table, CompactDense) else table
 
 
+def unit_rows(vectors: Floats) -> Floats:
+    """Return float32 (N, D) with rows of unit length; zero rows stay zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+
 def sparse_product(A: sp.csr_matrix, B: Table) -> Floats:
     """Return A @ B, float32 (N, D), of A float32 CSR (N, M) and B (M, D).
 

@@ -7,7 +7,7 @@ divided by the document's largest (method notes, section 5), with one beta. `xml
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.compact import CompactRows
-from xmlcli.products import Table, chosen_products
+from xmlcli.products import Table, chosen_products, unit_rows
 from xmlcli.row_scores import SparseRows, score_rows
 from xmlcli.selection import sort_rows
 from xmlcli.threads import over_rows
@@ -58,11 +58,9 @@ class Scores:
         X: float32 CSR (N, F); documents: f(x), float32 (N, D); candidates: int32 (N, k), padded with L.
         """
         real = np.minimum(candidates, len(self.frequencies) - 1)
-        lengths = np.linalg.norm(documents, axis=1, keepdims=True)
-        unit = (documents / np.maximum(lengths, 1e-12)).astype(np.float32)
         found = {
             "classifier": chosen_products(documents, self.weight, candidates) + self.bias[real],
-            "neighbour": chosen_products(unit, self.Z, candidates),
+            "neighbour": chosen_products(unit_rows(documents), self.Z, candidates),
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"linear": self.linear, "label_text": self.label_text}
@@ -90,16 +88,23 @@ class Combination:
     curve: Sequence[Sequence[float]] = ()
 
     def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
-        """Return the combined score of each candidate, float32 (N, k), -inf for padding."""
+        """Return the combined score of each candidate, float32 (N, k), -inf for padding.
+
+        Scores without a coefficient do not count.
+        """
         if self.kind == "logistic":
             total = np.full(candidates.shape, self.coefficients["intercept"], np.float32)
-            for name in (*scores, *(name for name in PRODUCTS if name in self.coefficients)):
+            for name in (name for name in (*scores, *PRODUCTS) if name in self.coefficients):
                 total += np.float32(self.coefficients[name]) * value(scores, name)
         else:
             beta = self.coefficients["beta"]
             there = candidates < num_labels
             total = beta * _relative(scores["classifier"], there) + (1 - beta) * _relative(scores["neighbour"], there)
         return np.where(candidates < num_labels, total, -np.inf).astype(np.float32)
+
+    def uses(self, names: Set[str]) -> bool:
+        """Whether scores of these names count."""
+        return names <= self.coefficients.keys()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Combination(**…)` takes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from xmlcli.predictor import Model
 from xmlcli.scoring import Combination
 from xmlcli.stages.evaluate import load_engine
 from xmlcli.stages.job import Job
+from xmlcli.word_index import without_smallest
 from xmlcli.workspace import Workspace
 
 
@@ -43,10 +43,11 @@ class Trained:
 
     def parts(self) -> Parts:
         """Return the model made small."""
-        by_words = self._config.shortlist.backend == "words"
+        engine, by_words = self._engine(), self._config.shortlist.backend == "words"
         return make_parts(
-            self._engine(),
+            engine,
             words=self._prepared.csr("label_words.npz") if by_words else None,
+            voters=None if engine.voters is None else without_smallest(self._prepared.csr("X_train.npz")),
             bonus=self._job.read("labels").array("bonus.npy"),
             shortlist=self._config.shortlist,
             idf=self._idf(),
@@ -61,7 +62,7 @@ class Trained:
 
     def _engine(self) -> Engine:
         combination = Combination(**self._evaluation.json("calibration.json"))
-        return replace(load_engine(self._job, self._prepared), combination=combination)
+        return load_engine(self._job, self._prepared, combination)
 
     def _json(self, name: str) -> Any:
         return self._prepared.json(name) if self._prepared.has(name) else None

@@ -59,12 +59,17 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
             rows = slice(at, min(at + _LABELS, last))
             sums = labels[rows] @ X
             found = weigh_rows(sums if label_text is None else (sums + label_text[rows]).tocsr(), None)
-            found.data[found.data < _SMALLEST] = 0
-            found.eliminate_zeros()
-            blocks[at] = found
+            blocks[at] = without_smallest(found)
 
     over_rows(labels.shape[0], some)
     return sp.vstack([blocks[at] for at in sorted(blocks)], format="csr")
+
+
+def without_smallest(rows: sp.csr_matrix) -> sp.csr_matrix:
+    """Return a CSR matrix without entries under 0.05, which of unit rows cost time and decide nothing."""
+    kept = rows.data >= _SMALLEST
+    ends = np.append(0, np.cumsum(kept))[rows.indptr].astype(rows.indptr.dtype)
+    return sp.csr_matrix((rows.data[kept], rows.indices[kept], ends), shape=rows.shape)
 
 
 def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:

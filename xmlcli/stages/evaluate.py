@@ -23,11 +23,14 @@ from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.neighbours import make_index, recall
 from xmlcli.novelty import novelty
+from xmlcli.products import unit_rows
 from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
-from xmlcli.stages.owned import frequencies_of, label_text, label_vectors
+from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
+from xmlcli.voting import VOTES, Voters, make_voters
+from xmlcli.word_index import without_smallest
 
-VERSION = 10
+VERSION = 11
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -49,7 +52,8 @@ def run(job: Job) -> None:
     combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights))
     depth = max(config.ks)
     ranking = rank(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
-    top = _rank_test(job, prepared, replace(engine, combination=combination))
+    voters = engine.voters if combination.uses(VOTES) else None
+    top = _rank_test(job, prepared, replace(engine, combination=combination, voters=voters))
     found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
     with job.write() as out:
         out.json("calibration.json", combination.to_json())
@@ -68,7 +72,8 @@ def fit(
     """Choose how scores are combined, on validation documents; where their novelty is given, by what is new."""
     if new is None:
         return choose_beta(scores, candidates, Y, inverse_propensity)
-    return calibrated(fit_logistic(scores, candidates, Y, new), scores, candidates, Y, new)
+    combination = fit_logistic(scores, candidates, Y, new, costly=VOTES)
+    return calibrated(combination, scores, candidates, Y, new)
 
 
 def measure(
@@ -87,8 +92,11 @@ def measure(
     return measured
 
 
-def load_engine(job: Job, prepared: Artifact) -> Engine:
-    """Put the model together from its artifacts, without the combination; of several ranks each loads its labels."""
+def load_engine(job: Job, prepared: Artifact, combination: Combination | None = None) -> Engine:
+    """Put the model together from its artifacts; of several ranks each loads its labels.
+
+    Without a combination there are voters wherever they may be used, to find out whether they pay.
+    """
     config, labels, clf, ranks = job.config.shortlist, job.read("labels"), job.read("clf"), job.ranks
     N, L = prepared.dims["N"], prepared.dims["L"]
     share, name = ranks.share(L), "model.safetensors"
@@ -104,13 +112,33 @@ def load_engine(job: Job, prepared: Artifact) -> Engine:
         label_text(prepared, ranks),
     )
     job.note_label_rows(len(scores.weight))
+    encoder = DocumentEncoder.of(tensors, job.config.model.activation)
     return Engine(
-        DocumentEncoder.of(tensors, job.config.model.activation),
+        encoder,
         make_index(vectors, frequencies[share], config, in_order=False, device=job.device, ranks=ranks),
         scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
         min(config.size, L),
-        ranks=ranks,
+        combination,
+        _load_voters(job, prepared, encoder) if _may_vote(job, combination) else None,
+        ranks,
     )
+
+
+def _may_vote(job: Job, combination: Combination | None) -> bool:
+    config = job.config
+    if combination is not None:
+        return combination.uses(VOTES)
+    logistic = config.evaluate.combination == "logistic"
+    return logistic and config.evaluate.voters is not None and config.shortlist.backend == "words"
+
+
+def _load_voters(job: Job, prepared: Artifact, encoder: DocumentEncoder) -> Voters:
+    """Let the training documents vote; of several ranks each has those it owns, and reads others' labels as needed."""
+    X, Y = own_documents(prepared, "train", job.ranks)
+    words, count = without_smallest(X), job.config.evaluate.voters
+    assert count is not None, "whoever calls this has asked"
+    labels = all_rows(prepared, "Y_train.npz", Y, job.ranks)
+    return make_voters(words, unit_rows(encoder(words)), labels, job.config.shortlist, count, job.ranks)
 
 
 def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:

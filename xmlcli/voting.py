@@ -1,0 +1,107 @@
+"""Votes: which labels the training documents nearest to a document carry, as two more scores.
+
+A nearest-neighbour classifier errs elsewhere than linear ones: where a label is no direction among words, and where
+documents repeat each other (editions, volumes, versions). Documents are found as labels are, by words and vectors. One
+that is found votes for its labels with the weight exp((s - s_best) / T), s its score and s_best that of the nearest,
+the weights divided by their sum: all that are near with a large T, hardly more than the nearest with a small one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from numba import njit
+
+from xmlcli.config import ShortlistConfig
+from xmlcli.neighbours import LabelVectors, make_index
+from xmlcli.ranks import ALONE, Ranks
+from xmlcli.searching import Index
+from xmlcli.threads import over_rows
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+_TEMPERATURES = {"votes": 0.1, "close_votes": 0.02}  # by score; T where the largest possible s is 1
+VOTES = frozenset(_TEMPERATURES)
+"""The names of the scores."""
+
+
+@dataclass(frozen=True)
+class Voters:
+    """Training documents that vote for the labels they carry.
+
+    Attributes:
+        index: finds the nearest of N documents, in any order.
+        labels: CSR (N, L), an entry for each label that a document carries.
+        count: how many documents vote.
+        largest: the largest score that the index can give.
+    """
+
+    index: Index
+    labels: sp.csr_matrix
+    count: int
+    largest: float
+
+    def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
+        """Return name → each candidate's share of the votes, float32 (n, k) in 0, …, 1; 0 for padding.
+
+        X: float32 CSR (n, F); documents: their vectors, float32 (n, D), of unit or zero length; candidates: int32
+        (n, k), padded with L.
+        """
+        nearest, scores = self.index.search(documents, self.count, X=X)
+        scores[np.diff(X.indptr) == 0] = -np.inf  # a document without a word is near to none
+        found = {}
+        for name, temperature in _TEMPERATURES.items():
+            weights = _weights(scores, temperature * self.largest)
+            found[name] = _count(nearest, weights, self.labels, np.ascontiguousarray(candidates))
+        return found
+
+
+def make_voters(
+    words: sp.csr_matrix, vectors: Floats, labels: sp.csr_matrix, config: ShortlistConfig, count: int,
+    ranks: Ranks = ALONE,
+) -> Voters:  # fmt: skip
+    """Make voters of training documents, searched as labels are.
+
+    words: float32 CSR (N, F), unit rows less their smallest entries; vectors: float32 (N, D) unit rows; labels: CSR
+    (N, L). Of several ranks each gives words and vectors of its documents, and labels of all.
+    """
+    nothing = np.zeros(len(vectors), np.float32)
+    index = make_index(LabelVectors(vectors, nothing, words), nothing + 1, config, in_order=False, ranks=ranks)
+    return Voters(index, labels, count, 1 + config.vectors)
+
+
+def _weights(scores: Floats, temperature: float) -> Floats:
+    """Return what each document found counts, float32 (n, K), of scores (n, K), -inf for those that are missing."""
+    best = scores.max(axis=1, keepdims=True, initial=-np.inf)
+    weights = np.exp((scores - np.where(np.isfinite(best), best, 0)) / np.float32(temperature))
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _count(nearest: Ints, weights: Floats, labels: sp.csr_matrix, candidates: Ints) -> Floats:
+    votes = np.empty(candidates.shape, np.float32)
+    arguments = nearest, weights, labels.indptr, labels.indices, labels.shape[1], candidates, votes
+    over_rows(len(votes), lambda first, last: _count_rows(*arguments, first, last))
+    return votes
+
+
+@njit(cache=True, nogil=True)
+def _count_rows(  # type: ignore[no-untyped-def]  # pragma: no cover
+    nearest, weights, offsets, labels, num_labels, candidates, votes, first, last
+):
+    """Add up the weights of the documents that carry each label; write those of rows first, …, last - 1."""
+    total = np.zeros(num_labels + 1, np.float32)
+    for i in range(first, last):
+        for j in range(nearest.shape[1]):
+            if weights[i, j] > 0:
+                for p in range(offsets[nearest[i, j]], offsets[nearest[i, j] + 1]):
+                    total[labels[p]] += weights[i, j]
+        for j in range(candidates.shape[1]):
+            votes[i, j] = total[candidates[i, j]]
+        for j in range(nearest.shape[1]):
+            if weights[i, j] > 0:
+                for p in range(offsets[nearest[i, j]], offsets[nearest[i, j] + 1]):
+                    total[labels[p]] = 0
