@@ -64,7 +64,7 @@ SCORES = {
     "the search's own score": {"search"},
     "frequency": {"frequency"},
     "label text": {"label_text"},
-    "votes of near documents": {"votes", "close_votes"},
+    "votes of near documents": {"votes"},
 }
 """What is left out → its scores, the combination fitted anew to the others."""
 

@@ -25,6 +25,7 @@ from xmlcli.datasets.find import data_folders, locate
 from xmlcli.datasets.load import read_dataset
 from xmlcli.metrics import evaluate_top_k, parse_metric
 from xmlcli.predictor import Documents, Model, load
+from xmlcli.results import model_bytes
 
 METRICS = ("P@1", "P@5", "PSP@5")
 EDGES = (0, 1, 5, 10, 20, 30, 50, 70, 90, 100)
@@ -56,7 +57,7 @@ def measure(dataset: str, root: Path) -> Carried:
     for command in (["train", *options], ["export", *options, str(target)]):
         subprocess.run([sys.executable, "-m", "xmlcli", *command], check=True, stdout=sys.stderr)
     trained = open_trained(Options(dataset=name, root=root))
-    prepared, *others = trained.artifacts()
+    prepared, *_ = trained.artifacts()
     found = locate(name, [*data_folders(root), *data_folders(Path())])
     test = read_dataset(found, max_documents=1).test
     assert test is not None, "the collection has test documents"
@@ -77,7 +78,7 @@ def measure(dataset: str, root: Path) -> Carried:
         name,
         exported.num_labels,
         (
-            sum(artifact.inference_bytes() for artifact in (prepared, *others)),
+            model_bytes(trained.artifacts()),
             sum(path.stat().st_size for path in target.iterdir()),
         ),
         (figures[0], figures[1]),

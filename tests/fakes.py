@@ -98,7 +98,7 @@ def evaluate(job: Job) -> None:
     job.read("prepared"), job.read("clf"), job.read("labels")
     job.notes["predict_ms_per_document"] = 0.25
     with job.write() as out:
-        out.json("calibration.json", {"beta": 0.5})
+        out.json("calibration.json", {"kind": "authors", "coefficients": {"beta": 0.5}})
         out.array("test_top.npy", np.tile(np.arange(K, dtype=np.int32), (N_TEST, 1)))
         values = {"P@1": 33.25, "PSP@5": 12.5, "P@5": 20.0}
         out.json("metrics.json", {**values, "validation": values, "oracle": {"P@1": 90.0}})

@@ -102,9 +102,8 @@ def check_votes(ranks: Ranks) -> None:
     wanted = make_voters(X, Z, Y, config, 5)(queries, documents, candidates)
     mine, rows = ranks.share(40), ranks.share(20)
     found = make_voters(X[mine], Z[mine], Y, config, 5, ranks)(queries[rows], documents[rows], candidates[rows])
-    assert found.keys() == wanted.keys()
-    assert all(np.allclose(votes, wanted[name][rows], atol=1e-4) for name, votes in found.items())
-    assert max(votes.max() for votes in wanted.values()) > 0.5
+    assert np.allclose(found, wanted[rows], atol=1e-4)
+    assert wanted.max() > 0.5
 
 
 def check_spectrum(ranks: Ranks) -> None:

@@ -22,6 +22,7 @@ from xmlcli.compact import CompactRows
 from xmlcli.errors import ArtifactError
 from xmlcli.predictor import Model, load
 from xmlcli.products import CompactDense
+from xmlcli.results import model_bytes
 
 TEXTS, _ = texts_and_labels(50, 7)
 
@@ -69,7 +70,7 @@ def test_the_small_model_predicts_as_the_artifacts_do() -> None:
     assert (found[:, 0] == labels[:, 0]).mean() > 0.9
     assert np.abs(approximate - probabilities).max() < 0.1
     size = sum(path.stat().st_size for path in carried.folder().iterdir() if path.suffix == ".safetensors")
-    assert size < 0.6 * sum(artifact.inference_bytes() for artifact in carried.trained().artifacts())
+    assert size < 0.6 * model_bytes(carried.trained().artifacts())
 
 
 def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
@@ -83,9 +84,15 @@ def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
     assert again.predict(texts, k=5) == small.predict(texts, k=5)
     labels, _ = full.rank(texts, 2)
     assert (np.sort(again.rank(texts, 2)[0]) == np.sort(labels)).mean() > 0.95
+    prepared, *others = carried.trained("works").artifacts()
+    documents = sum(prepared.entries[f"{table}_train.npz"]["bytes"] for table in "XY")
+    plain = sum(artifact.inference_bytes() for artifact in (prepared, *others))
+    assert model_bytes([prepared, *others]) == plain + documents
+    assert "the labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert {"voters.safetensors", "voters_labels.safetensors"} <= names
     assert not any("voters" in path.name for path in carried.folder().iterdir())
+    assert "training documents, of which" not in (carried.folder() / "README.md").read_text()
 
 
 def test_the_card_tells_data_figures_and_settings() -> None:

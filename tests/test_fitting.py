@@ -76,8 +76,8 @@ def test_a_costly_score_counts_only_where_it_pays(worth: float, kept: bool) -> N
     candidates = np.tile(np.arange(5, dtype=np.int32), (600, 1))
     a, b = (rng.standard_normal((600, 5)).astype(np.float32) for _ in range(2))
     Y = sp.csr_matrix((rng.random((600, 5)) < expit(a + worth * b - 1)).astype(np.float32))
-    found = fit_logistic({"a": a, "b": b}, candidates, Y, costly={"b"})
-    assert found.uses({"b"}) == kept
+    found = fit_logistic({"a": a, "b": b}, candidates, Y, costly="b")
+    assert found.uses("b") == kept
     without, with_it = (fit_logistic(scores, candidates, Y) for scores in ({"a": a}, {"a": a, "b": b}))
     wanted = (with_it if kept else without).coefficients
     assert found.coefficients == pytest.approx(wanted, abs=1e-3)
@@ -91,7 +91,7 @@ def test_a_gain_that_luck_explains_does_not_pay() -> None:
     for _ in range(50):
         a, b = (rng.standard_normal((20, 5)).astype(np.float32) for _ in range(2))
         Y = sp.csr_matrix((rng.random((20, 5)) < expit(a - 1)).astype(np.float32))
-        paid += fit_logistic({"a": a, "b": b}, candidates, Y, costly={"b"}).uses({"b"})
+        paid += fit_logistic({"a": a, "b": b}, candidates, Y, costly="b").uses("b")
     assert paid <= 5
 
 

@@ -111,10 +111,10 @@ class Artifact:
         """Read named tensors as arrays, without torch."""
         return self._tensors(name, files.load_arrays)
 
-    def inference_bytes(self) -> int:
-        """Bytes of the files that prediction needs."""
-        table = KINDS[self.kind]
-        return sum(entry["bytes"] for name, entry in self.entries.items() if table[name].inference)
+    def inference_bytes(self, *, voting: bool = False) -> int:
+        """Bytes of the files that prediction needs; `voting`: where training documents vote."""
+        needed = {name for name, spec in KINDS[self.kind].items() if spec.inference or (voting and spec.voting)}
+        return sum(entry["bytes"] for name, entry in self.entries.items() if name in needed)
 
     def verify_content(self) -> None:
         """Compare every file's sha256 with the manifest; ArtifactError at the first that differs."""

@@ -21,6 +21,7 @@ def write_card(parts: Parts, size: int) -> str:
         "",
         f"A model of xmlcli {__version__} that ranks {len(parts.bias):,} labels for documents; it takes {takes}.",
         f"{size / 2**20:.1f} MiB. Scores are {_meaning(parts.settings)}.",
+        *_contents(parts),
         "",
         "## Use",
         "",
@@ -44,6 +45,15 @@ def write_card(parts: Parts, size: int) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _contents(parts: Parts) -> list[str]:
+    if parts.voters is None:
+        return []
+    return [
+        f"It holds the words' weights and the labels of {len(parts.voters.scale):,} training documents, of which the",
+        "nearest vote; trained with `--set evaluate.voters=null` it would hold none.",
+    ]
 
 
 def _meaning(settings: Mapping[str, Any]) -> str:

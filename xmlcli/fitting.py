@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,20 +23,20 @@ BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _SHRINK = 1e-4
 _FLAT = 1e-6  # standard deviation of a score that is as good as constant
 _NEVER = -1e9  # the score of a label that is not there
-_LEAST_GAIN = 0.01  # of what is minimised, by scores that cost time
+_LEAST_GAIN = 0.01  # of what is minimised, by a score that costs time
 _LEAST_SLOPE = 1e-3  # of the log-odds by the sum of scores, so that it never turns the ranking round
 
 
 def fit_logistic(
     scores: Mapping[str, Floats], candidates: Ints, Y: sp.csr_matrix, weights: Floats | None = None, *,
-    costly: Set[str] = frozenset(),
+    costly: str | None = None,
 ) -> Combination:  # fmt: skip
     """Fit coefficients that rank right labels above wrong ones, then the log-odds that a label is right.
 
     The coefficients minimise, over all right labels l of shortlists, -log(e^s_l / (e^s_l + sum_w e^s_w)), w the wrong
     labels of the same document: only differences within a document count, as in a ranking. Slope and intercept of the
-    log-odds follow by logistic regression. Without both kinds of labels return DEFAULT. Scores named in `costly` get
-    coefficients only where they pay.
+    log-odds follow by logistic regression. Without both kinds of labels return DEFAULT. The score named `costly`
+    gets a coefficient only where it pays.
 
     scores: name → float32 (N, k); candidates: int32 (N, k), padded with L; Y: CSR (N, L); weights: of the documents,
     float32 (N,), by default all alike.
@@ -46,8 +46,8 @@ def fit_logistic(
         return DEFAULT
     weights = np.ones(len(candidates), np.float32) if weights is None else weights
     names = [*scores, *(name for name in PRODUCTS if set(name.split("*")) <= scores.keys())]
-    found = _rank_right_first(scores, [name for name in names if name not in costly], there, right, weights)
-    if costly & scores.keys():
+    found = _rank_right_first(scores, [name for name in names if name != costly], there, right, weights)
+    if costly in scores:
         everything = _rank_right_first(scores, names, there, right, weights, found)
         found = everything if _pays(found.losses, everything.losses) else found
     total = found.total[there]

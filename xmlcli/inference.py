@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import erf
 
+from xmlcli.config import VOTES
 from xmlcli.merged_scores import MergedScores
 from xmlcli.products import Table, sparse_product, unit_rows
 from xmlcli.progress import Progress, silent
@@ -97,7 +98,9 @@ class Engine:
         candidates, near = self.index.search(unit, self.size, X=X, progress=progress)
         found = {"search": np.where(candidates < len(self.scores.frequencies), near, np.float32(0))}
         found |= self.scores(X, documents, candidates)
-        return candidates, found | (self.voters(X, unit, candidates) if self.voters is not None else {})
+        if self.voters is not None:
+            found[VOTES] = self.voters(X, unit, candidates)
+        return candidates, found
 
     def rank(self, X: sp.csr_matrix, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the k best labels of each document, int32 (N, k), padded with L, and their scores float32 (N, k).

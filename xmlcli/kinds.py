@@ -22,21 +22,22 @@ class FileSpec:
 
     The suffix says the form: `.npy` an array, `.npz` a CSR matrix, `.json` an object or list, `.safetensors` named
     tensors; `dtype` and `shape` are given for the first two. `inference` marks what ranking the labels of a row of
-    features needs: the model's size is the sum of those files.
+    features needs: the model's size is the sum of those files; `voting`, where training documents vote.
     """
 
     dtype: str | None = None
     shape: Shape | None = None
     optional: bool = False
     inference: bool = False
+    voting: bool = False
 
 
 KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     "prepared": {
-        "X_train.npz": FileSpec("float32", ("N", "F")),
+        "X_train.npz": FileSpec("float32", ("N", "F"), voting=True),
         "X_validation.npz": FileSpec("float32", ("N_validation", "F")),
         "X_test.npz": FileSpec("float32", ("N_test", "F")),
-        "Y_train.npz": FileSpec("float32", ("N", "L")),
+        "Y_train.npz": FileSpec("float32", ("N", "L"), voting=True),
         "Y_validation.npz": FileSpec("float32", ("N_validation", "L")),
         "Y_test.npz": FileSpec("float32", ("N_test", "L")),
         "validation_rows.npy": FileSpec("int64", ("N_validation",)),

@@ -10,6 +10,7 @@ from typing import Any
 from xmlcli import artifacts, files
 from xmlcli.artifacts import Artifact
 from xmlcli.calls import Call, RunId
+from xmlcli.config import VOTES
 from xmlcli.errors import UsageError
 from xmlcli.plan import makers
 from xmlcli.stages.job import PREDICT_NOTE
@@ -93,6 +94,12 @@ def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str
     return {str(metric): stored[str(metric)] for metric in asked}
 
 
+def model_bytes(parts: Sequence[Artifact]) -> int:
+    """Return the bytes of the files that prediction needs: of prepared, clf, labels, evaluation, the last of them."""
+    voting = VOTES in parts[-1].json("calibration.json")["coefficients"]
+    return sum(part.inference_bytes(voting=voting) for part in parts)
+
+
 def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Sequence[str]) -> dict[str, Any]:
     """Return the object that `evaluate --json` prints for an evaluation.
 
@@ -110,7 +117,7 @@ def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Seque
         "metrics": measure(workspace, call, wanted),
         "train_seconds": _total(training),
         PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
-        "model_bytes": sum(part.inference_bytes() for part in parts),
+        "model_bytes": model_bytes(parts),
         "peak_memory_bytes": max(peaks, default=None),
     }
     oracle = _metrics(workspace, call).get("oracle")

@@ -7,7 +7,7 @@ divided by the document's largest (method notes, section 5), with one beta. `xml
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -102,9 +102,9 @@ class Combination:
             total = beta * _relative(scores["classifier"], there) + (1 - beta) * _relative(scores["neighbour"], there)
         return np.where(candidates < num_labels, total, -np.inf).astype(np.float32)
 
-    def uses(self, names: Set[str]) -> bool:
-        """Whether scores of these names count."""
-        return names <= self.coefficients.keys()
+    def uses(self, name: str) -> bool:
+        """Whether a score counts."""
+        return name in self.coefficients
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Combination(**…)` takes."""

@@ -1,9 +1,8 @@
-"""Votes: which labels the training documents nearest to a document carry, as two more scores.
+"""Votes: which labels the training documents nearest to a document carry, as one more score.
 
-A nearest-neighbour classifier errs elsewhere than linear ones: where a label is no direction among words, and where
-documents repeat each other (editions, volumes, versions). Documents are found as labels are, by words and vectors. One
-that is found votes for its labels with the weight exp((s - s_best) / T), s its score and s_best that of the nearest,
-the weights divided by their sum: all that are near with a large T, hardly more than the nearest with a small one.
+A nearest-neighbour classifier errs elsewhere than linear ones, where a label is no direction among words. Documents are
+found as labels are, by words and vectors. One that is found votes for its labels with the weight
+exp((s - s_best) / T), s its score and s_best that of the nearest; weights are divided by their sum.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ from xmlcli.threads import over_rows
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-_TEMPERATURES = {"votes": 0.1, "close_votes": 0.02}  # by score; T where the largest possible s is 1
-VOTES = frozenset(_TEMPERATURES)
-"""The names of the scores."""
+_TEMPERATURE = 0.1  # T, where the largest possible s is 1
 
 
 @dataclass(frozen=True)
@@ -45,19 +42,19 @@ class Voters:
     count: int
     largest: float
 
-    def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
-        """Return name → each candidate's share of the votes, float32 (n, k) in 0, …, 1; 0 for padding.
+    def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> Floats:
+        """Return each candidate's share of the votes, float32 (n, k) in 0, …, 1; 0 for padding.
 
         X: float32 CSR (n, F); documents: their vectors, float32 (n, D), of unit or zero length; candidates: int32
         (n, k), padded with L.
         """
         nearest, scores = self.index.search(documents, self.count, X=X)
         scores[np.diff(X.indptr) == 0] = -np.inf  # a document without a word is near to none
-        found = {}
-        for name, temperature in _TEMPERATURES.items():
-            weights = _weights(scores, temperature * self.largest)
-            found[name] = _count(nearest, weights, self.labels, np.ascontiguousarray(candidates))
-        return found
+        weights, votes = _weights(scores, _TEMPERATURE * self.largest), np.empty(candidates.shape, np.float32)
+        labels, candidates = self.labels, np.ascontiguousarray(candidates)
+        arguments = nearest, weights, labels.indptr, labels.indices, labels.shape[1], candidates, votes
+        over_rows(len(votes), lambda first, last: _count(*arguments, first, last))
+        return votes
 
 
 def make_voters(
@@ -81,15 +78,8 @@ def _weights(scores: Floats, temperature: float) -> Floats:
     return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def _count(nearest: Ints, weights: Floats, labels: sp.csr_matrix, candidates: Ints) -> Floats:
-    votes = np.empty(candidates.shape, np.float32)
-    arguments = nearest, weights, labels.indptr, labels.indices, labels.shape[1], candidates, votes
-    over_rows(len(votes), lambda first, last: _count_rows(*arguments, first, last))
-    return votes
-
-
 @njit(cache=True, nogil=True)
-def _count_rows(  # type: ignore[no-untyped-def]  # pragma: no cover
+def _count(  # type: ignore[no-untyped-def]  # pragma: no cover
     nearest, weights, offsets, labels, num_labels, candidates, votes, first, last
 ):
     """Add up the weights of the documents that carry each label; write those of rows first, …, last - 1."""

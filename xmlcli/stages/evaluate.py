@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
-from xmlcli.config import EvaluateConfig
+from xmlcli.config import VOTES, EvaluateConfig
 from xmlcli.fitting import choose_beta, fit_logistic
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.kinds import has_label_rows
@@ -27,7 +27,7 @@ from xmlcli.products import unit_rows
 from xmlcli.scoring import Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
-from xmlcli.voting import VOTES, Voters, make_voters
+from xmlcli.voting import Voters, make_voters
 from xmlcli.word_index import without_smallest
 
 VERSION = 11
