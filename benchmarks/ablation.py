@@ -18,6 +18,7 @@ import numpy as np
 from measuring import XMLCLI, append_line, machine, provenance
 
 from xmlcli.cli.options import Options, open_run
+from xmlcli.config import VOTES
 from xmlcli.metrics import drop_filtered, evaluate_top_k, parse_metric
 from xmlcli.novelty import novelty
 from xmlcli.plan import find_call, plan
@@ -64,7 +65,7 @@ SCORES = {
     "the search's own score": {"search"},
     "frequency": {"frequency"},
     "label text": {"label_text"},
-    "votes of near documents": {"votes"},
+    "votes of near documents": {VOTES},
 }
 """What is left out → its scores, the combination fitted anew to the others."""
 
@@ -101,6 +102,8 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
     filtered = prepared.array("test_filter.npy") if prepared.has("test_filter.npy") else None
     engine, num_labels, metrics = load_engine(job, prepared), Y.shape[1], [parse_metric(name) for name in METRICS]
     (candidates, scores), (test_candidates, test_scores) = engine.score(X), engine.score(X_test)
+    if not fit(scores, candidates, Y, new, weights).uses(VOTES):
+        scores.pop(VOTES, None)
     found = {}
     for what, names in SCORES.items():
         if not names <= scores.keys():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from planted import collection, unit_rows
 from xmlcli.config import load_config
 from xmlcli.voting import Voters, make_voters
 
-CONFIG = replace(load_config(Path(__file__).parents[1] / "pipelines" / "default.yaml", {}).shortlist, vectors=0.5)
+CONFIG = load_config(Path(__file__).parents[1] / "pipelines" / "default.yaml", {}).shortlist
 N, L = 80, 9
 X, Y = collection(N, L, 0)
 Z = unit_rows(N, 6, 0)

@@ -1,13 +1,13 @@
 """Votes: which labels the training documents nearest to a document carry, as one more score.
 
 A nearest-neighbour classifier errs elsewhere than linear ones, where a label is no direction among words. Documents are
-found as labels are, by words and vectors. One that is found votes for its labels with the weight
+found as labels are, by words, with a larger share for vectors. One that is found votes for its labels with the weight
 exp((s - s_best) / T), s its score and s_best that of the nearest; weights are divided by their sum.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ from xmlcli.threads import over_rows
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-_TEMPERATURE = 0.1  # T, where the largest possible s is 1
+_SHARE = 0.5  # of the vectors' cosine in a document's score
+_TEMPERATURE = 0.1 * (1 + _SHARE)  # T, a tenth of the largest possible s
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,11 @@ class Voters:
         index: finds the nearest of N documents, in any order.
         labels: CSR (N, L), an entry for each label that a document carries.
         count: how many documents vote.
-        largest: the largest score that the index can give.
     """
 
     index: Index
     labels: sp.csr_matrix
     count: int
-    largest: float
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> Floats:
         """Return each candidate's share of the votes, float32 (n, k) in 0, …, 1; 0 for padding.
@@ -50,7 +49,7 @@ class Voters:
         """
         nearest, scores = self.index.search(documents, self.count, X=X)
         scores[np.diff(X.indptr) == 0] = -np.inf  # a document without a word is near to none
-        weights, votes = _weights(scores, _TEMPERATURE * self.largest), np.empty(candidates.shape, np.float32)
+        weights, votes = _weights(scores), np.empty(candidates.shape, np.float32)
         labels, candidates = self.labels, np.ascontiguousarray(candidates)
         arguments = nearest, weights, labels.indptr, labels.indices, labels.shape[1], candidates, votes
         over_rows(len(votes), lambda first, last: _count(*arguments, first, last))
@@ -61,20 +60,20 @@ def make_voters(
     words: sp.csr_matrix, vectors: Floats, labels: sp.csr_matrix, config: ShortlistConfig, count: int,
     ranks: Ranks = ALONE,
 ) -> Voters:  # fmt: skip
-    """Make voters of training documents, searched as labels are.
+    """Make voters of training documents; `config`: how labels are searched.
 
     words: float32 CSR (N, F), unit rows less their smallest entries; vectors: float32 (N, D) unit rows; labels: CSR
     (N, L). Of several ranks each gives words and vectors of its documents, and labels of all.
     """
-    nothing = np.zeros(len(vectors), np.float32)
+    nothing, config = np.zeros(len(vectors), np.float32), replace(config, vectors=_SHARE)
     index = make_index(LabelVectors(vectors, nothing, words), nothing + 1, config, in_order=False, ranks=ranks)
-    return Voters(index, labels, count, 1 + config.vectors)
+    return Voters(index, labels, count)
 
 
-def _weights(scores: Floats, temperature: float) -> Floats:
+def _weights(scores: Floats) -> Floats:
     """Return what each document found counts, float32 (n, K), of scores (n, K), -inf for those that are missing."""
     best = scores.max(axis=1, keepdims=True, initial=-np.inf)
-    weights = np.exp((scores - np.where(np.isfinite(best), best, 0)) / np.float32(temperature))
+    weights = np.exp((scores - np.where(np.isfinite(best), best, 0)) / np.float32(_TEMPERATURE))
     return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12), np.float32)
 
 

@@ -30,7 +30,7 @@ from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vect
 from xmlcli.voting import Voters, make_voters
 from xmlcli.word_index import without_smallest
 
-VERSION = 11
+VERSION = 12
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
