@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -75,7 +77,9 @@ def test_a_combination_carries_its_curve_through_json() -> None:
         plain, {"classifier": scores.reshape(400, 10).astype(np.float32)}, candidates, Y, np.ones(400, np.float32)
     )
     assert found.curve
-    again = Combination(**found.to_json())
+    again = Combination(**replace(found, voters=7).to_json())
+    assert again.voters == 7
+    assert "voters" not in found.to_json()
     values = np.linspace(-5, 5, 9, dtype=np.float32)
     assert (log_odds(values, again.curve) == log_odds(values, found.curve)).all()
     assert "curve" not in plain.to_json()

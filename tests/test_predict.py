@@ -96,6 +96,18 @@ def test_a_dataset_by_name_predicts_with_the_settings_it_was_trained_with(
     assert "no evaluation artifact" in capsys.readouterr().err
 
 
+def test_documents_vote_as_they_did_when_the_combination_was_fitted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--root", str(carried.run("works")), "--dataset", str(carried.run("works") / "data" / "works"))
+    text = carried.works_in_volumes(1, 7)[0][0]
+    answers = []
+    for settings in ((), ("--set", "evaluate.voters=null"), ("--set", "evaluate.voters=3")):
+        assert main(monkeypatch, *place, "--text", text, *settings) == 0
+        answers.append(capsys.readouterr().out)
+    assert len(set(answers)) == 1
+
+
 def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:
     code = (
         "import sys\nfrom xmlcli import cli\n"

@@ -181,10 +181,6 @@ class LinearConfig:
     """At most so many weights a label are kept, the largest."""
 
 
-VOTES = "votes"
-"""The score of documents that vote; where they do, the combination has a coefficient of that name."""
-
-
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Stage evaluate: prediction, its calibration on validation, and the metrics."""

@@ -85,7 +85,8 @@ def _pays(before: Doubles, after: Doubles) -> bool:
     More is twice the standard error of their mean.
     """
     gain = before - after
-    return bool(gain.sum() >= max(_LEAST_GAIN * before.sum(), 2 * gain.std() * len(gain) ** 0.5))
+    by_chance = 2 * float(np.square(gain - gain.sum() / max(len(gain), 1)).sum()) ** 0.5
+    return bool(gain.sum() > max(_LEAST_GAIN * before.sum(), by_chance))
 
 
 def _minimise(

@@ -13,12 +13,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import erf
 
-from xmlcli.config import VOTES
 from xmlcli.merged_scores import MergedScores
 from xmlcli.products import Table, sparse_product, unit_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
-from xmlcli.scoring import Combination, Scores, rank
+from xmlcli.scoring import VOTES, Combination, Scores, rank
 from xmlcli.searching import Index
 from xmlcli.threads import over_rows
 from xmlcli.voting import Voters

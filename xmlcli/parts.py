@@ -38,7 +38,7 @@ class Parts:
         idf: float32 (F,), weights of given features, or None where the features are words.
         vocabulary: what `TextFeatures.from_json` takes, or None.
         label_names: L names, or None.
-        settings: JSON: activation, shortlist, size, combination, number of votes.
+        settings: JSON: activation, shortlist, size, combination.
         about: JSON for the card: dataset, figures, all settings.
     """
 
@@ -65,20 +65,21 @@ class Parts:
         words = None if self.words is None else self.words.floats()
         config = ShortlistConfig(**self.settings["shortlist"])
         encoder = DocumentEncoder(self.tokens, self.residual, self.settings["activation"])
+        combination = Combination(**self.settings["combination"])
         return Engine(
             encoder,
             make_index(LabelVectors(self.Z, self.bonus, words), self.frequencies, config, in_order=False),
             Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
             int(self.settings["size"]),
-            Combination(**self.settings["combination"]),
-            self._voters(encoder, config),
+            combination,
+            self._voters(encoder, config, combination.voters),
         )
 
-    def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig) -> Voters | None:
+    def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:
             return None
         words, labels = self.voters.floats(), self.voters_labels.floats()
-        return make_voters(words, unit_rows(encoder(words)), labels, config, int(self.settings["voters"]))
+        return make_voters(words, unit_rows(encoder(words)), labels, config, count)
 
 
 def make_parts(
@@ -131,7 +132,6 @@ def make_parts(
             "shortlist": asdict(shortlist),
             "size": engine.size,
             "combination": engine.combination.to_json(),
-            "voters": 0 if engine.voters is None else engine.voters.count,
         },
         about=about,
     )

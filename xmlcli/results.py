@@ -10,7 +10,6 @@ from typing import Any
 from xmlcli import artifacts, files
 from xmlcli.artifacts import Artifact
 from xmlcli.calls import Call, RunId
-from xmlcli.config import VOTES
 from xmlcli.errors import UsageError
 from xmlcli.plan import makers
 from xmlcli.stages.job import PREDICT_NOTE
@@ -96,7 +95,7 @@ def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str
 
 def model_bytes(parts: Sequence[Artifact]) -> int:
     """Return the bytes of the files that prediction needs: of prepared, clf, labels, evaluation, the last of them."""
-    voting = VOTES in parts[-1].json("calibration.json")["coefficients"]
+    voting = "voters" in parts[-1].json("calibration.json")
     return sum(part.inference_bytes(voting=voting) for part in parts)
 
 

@@ -26,6 +26,8 @@ Ints = npt.NDArray[np.int32]
 
 Sparse: TypeAlias = sp.csr_matrix | CompactRows
 
+VOTES = "votes"
+"""The score of training documents that vote."""
 PRODUCTS = ("classifier*frequency", "linear*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
@@ -81,11 +83,13 @@ class Combination:
         coefficients: by name.
         curve: ascending points (score, log-odds observed at such scores), from `xmlcli.calibration`; empty where the
             score of the logistic combination is taken as the log-odds.
+        voters: how many training documents vote.
     """
 
     kind: str
     coefficients: Mapping[str, float]
     curve: Sequence[Sequence[float]] = ()
+    voters: int = 0
 
     def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
         """Return the combined score of each candidate, float32 (N, k), -inf for padding.
@@ -108,8 +112,9 @@ class Combination:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `Combination(**…)` takes."""
-        found = {"kind": self.kind, "coefficients": dict(self.coefficients)}
-        return found | ({"curve": [list(point) for point in self.curve]} if self.curve else {})
+        found: dict[str, Any] = {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        found |= {"curve": [list(point) for point in self.curve]} if self.curve else {}
+        return found | ({"voters": self.voters} if self.voters else {})
 
 
 def value(scores: Mapping[str, Floats], name: str) -> Floats:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from xmlcli.artifacts import Artifact
 from xmlcli.calibration import calibrated
-from xmlcli.config import VOTES, EvaluateConfig
+from xmlcli.config import EvaluateConfig
 from xmlcli.fitting import choose_beta, fit_logistic
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.kinds import has_label_rows
@@ -24,13 +24,13 @@ from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.neighbours import make_index, recall
 from xmlcli.novelty import novelty
 from xmlcli.products import unit_rows
-from xmlcli.scoring import Combination, Scores, rank
+from xmlcli.scoring import VOTES, Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
 from xmlcli.voting import Voters, make_voters
 from xmlcli.word_index import without_smallest
 
-VERSION = 12
+VERSION = 13
 SECTIONS = ("model", "shortlist", "evaluate")
 
 Floats = npt.NDArray[np.float32]
@@ -49,11 +49,12 @@ def run(job: Job) -> None:
     if config.combination == "logistic":
         new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
-    combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights))
+    voters = 0 if engine.voters is None else engine.voters.count
+    combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights, voters))
     depth = max(config.ks)
     ranking = rank(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
-    voters = engine.voters if combination.uses(VOTES) else None
-    top = _rank_test(job, prepared, replace(engine, combination=combination, voters=voters))
+    engine = replace(engine, combination=combination, voters=engine.voters if combination.voters else None)
+    top = _rank_test(job, prepared, engine)
     found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
     with job.write() as out:
         out.json("calibration.json", combination.to_json())
@@ -68,12 +69,16 @@ def fit(
     Y: sp.csr_matrix,
     new: Floats | None,
     inverse_propensity: Floats,
+    voters: int = 0,
 ) -> Combination:
-    """Choose how scores are combined, on validation documents; where their novelty is given, by what is new."""
+    """Choose how scores are combined, on validation documents; where their novelty is given, by what is new.
+
+    voters: how many training documents have given votes.
+    """
     if new is None:
         return choose_beta(scores, candidates, Y, inverse_propensity)
-    combination = fit_logistic(scores, candidates, Y, new, costly=VOTES)
-    return calibrated(combination, scores, candidates, Y, new)
+    found = fit_logistic(scores, candidates, Y, new, costly=VOTES)
+    return replace(calibrated(found, scores, candidates, Y, new), voters=voters if found.uses(VOTES) else 0)
 
 
 def measure(
@@ -113,30 +118,29 @@ def load_engine(job: Job, prepared: Artifact, combination: Combination | None = 
     )
     job.note_label_rows(len(scores.weight))
     encoder = DocumentEncoder.of(tensors, job.config.model.activation)
+    voters = _most_voters(job) if combination is None else combination.voters
     return Engine(
         encoder,
         make_index(vectors, frequencies[share], config, in_order=False, device=job.device, ranks=ranks),
         scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
         min(config.size, L),
         combination,
-        _load_voters(job, prepared, encoder) if _may_vote(job, combination) else None,
+        _load_voters(job, prepared, encoder, voters) if voters else None,
         ranks,
     )
 
 
-def _may_vote(job: Job, combination: Combination | None) -> bool:
+def _most_voters(job: Job) -> int:
+    """Return how many documents vote where that pays."""
     config = job.config
-    if combination is not None:
-        return combination.uses(VOTES)
-    logistic = config.evaluate.combination == "logistic"
-    return logistic and config.evaluate.voters is not None and config.shortlist.backend == "words"
+    can_vote = config.evaluate.combination == "logistic" and config.shortlist.backend == "words"
+    return (config.evaluate.voters or 0) if can_vote else 0
 
 
-def _load_voters(job: Job, prepared: Artifact, encoder: DocumentEncoder) -> Voters:
+def _load_voters(job: Job, prepared: Artifact, encoder: DocumentEncoder, count: int) -> Voters:
     """Let the training documents vote; of several ranks each has those it owns, and reads others' labels as needed."""
     X, Y = own_documents(prepared, "train", job.ranks)
-    words, count = without_smallest(X), job.config.evaluate.voters
-    assert count is not None, "whoever calls this has asked"
+    words = without_smallest(X)
     labels = all_rows(prepared, "Y_train.npz", Y, job.ranks)
     return make_voters(words, unit_rows(encoder(words)), labels, job.config.shortlist, count, job.ranks)
 
