@@ -89,10 +89,23 @@ def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
     plain = sum(artifact.inference_bytes() for artifact in (prepared, *others))
     assert model_bytes([prepared, *others]) == plain + documents
     assert "the labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
+    assert small.parts is not None
+    assert small.parts.voters_labels is not None
+    assert small.parts.voters_labels.num_columns == small.num_labels == 10
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert {"voters.safetensors", "voters_labels.safetensors"} <= names
     assert not any("voters" in path.name for path in carried.folder().iterdir())
     assert "training documents, of which" not in (carried.folder() / "README.md").read_text()
+
+
+def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
+    parts = carried.trained("works").parts()
+    labels = CompactRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
+    exported.write(tmp_path / "model", replace(parts, frequencies=np.ones(3000, np.float32), voters_labels=labels))
+    again = exported.read(tmp_path / "model").voters_labels
+    assert again is not None
+    assert again.num_columns == 3000
+    assert (again.floats() != labels.floats()).nnz == 0
 
 
 def test_the_card_tells_data_figures_and_settings() -> None:
