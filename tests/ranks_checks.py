@@ -99,9 +99,11 @@ def check_votes(ranks: Ranks) -> None:
     (X, Y), (queries, _) = collection(40, 9, 0), collection(20, 9, 1)
     Z, documents, candidates = unit_rows(40, 6, 0), unit_rows(20, 6, 1), np.tile(np.arange(10, dtype=np.int32), (20, 1))
     config = make_config().shortlist
-    wanted = make_voters(X, Z, Y, config, 5)(queries, documents, candidates)
+    wanted = make_voters(X, lambda _: Z, Y, config, 5)(queries, documents, candidates)
     mine, rows = ranks.share(40), ranks.share(20)
-    found = make_voters(X[mine], Z[mine], Y, config, 5, ranks)(queries[rows], documents[rows], candidates[rows])
+    found = make_voters(X[mine], lambda _: Z[mine], Y, config, 5, ranks)(
+        queries[rows], documents[rows], candidates[rows]
+    )
     assert np.allclose(found, wanted[rows], atol=1e-4)
     assert wanted.max() > 0.5
 

@@ -34,7 +34,7 @@ def by_loops(queries: sp.csr_matrix, documents: np.ndarray, count: int) -> np.nd
 
 @pytest.fixture
 def voters() -> Voters:
-    return make_voters(X, Z, Y, CONFIG, 40)
+    return make_voters(X, lambda _: 3 * Z, Y, CONFIG, 40)
 
 
 def test_votes_are_shares_of_the_weights_of_near_documents(voters: Voters) -> None:
@@ -52,8 +52,8 @@ def test_a_document_without_a_known_word_gets_no_votes(voters: Voters) -> None:
 
 
 def test_fewer_documents_than_votes_all_vote() -> None:
-    found = make_voters(X[:3], Z[:3], Y[:3], CONFIG, 40)(X[:20], Z[:20], CANDIDATES)
-    all_labels = make_voters(X[:3], Z[:3], sp.csr_matrix(np.ones((3, L), np.float32)), CONFIG, 40)
+    found = make_voters(X[:3], lambda _: Z[:3], Y[:3], CONFIG, 40)(X[:20], Z[:20], CANDIDATES)
+    all_labels = make_voters(X[:3], lambda _: Z[:3], sp.csr_matrix(np.ones((3, L), np.float32)), CONFIG, 40)
     assert found[0, 0] == pytest.approx(float(3 in Y[0].indices), abs=0.1)
     assert np.allclose(all_labels(X[:20], Z[:20], CANDIDATES)[:, [0, 1, 3, 4]], 1)
 

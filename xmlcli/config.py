@@ -188,8 +188,8 @@ class EvaluateConfig:
     combination: Annotated[str, OneOf("logistic", "authors")]
     """How a label's scores become one: logistic regression, or the authors' weighted sum; fitted on validation."""
     voters: Annotated[int, Range(1)] | None
-    """Nearest training documents that vote for their labels, where validation shows that it pays; null: none. They are
-    found by words (`shortlist.backend`). A model that uses them carries their words' weights."""
+    """Training documents that vote for their labels (k nearest neighbours), where validation shows that it pays; null:
+    none. They are found by words (`shortlist.backend`). A model that uses them carries the words' weights of all."""
     ks: tuple[Count, ...]
     """The k of P@k and the other metrics."""
     top_k: Count

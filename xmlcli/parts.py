@@ -17,7 +17,7 @@ from xmlcli.compact import CompactRows
 from xmlcli.config import ShortlistConfig
 from xmlcli.inference import DocumentEncoder, Engine
 from xmlcli.neighbours import LabelVectors, make_index
-from xmlcli.products import CompactDense, unit_rows
+from xmlcli.products import CompactDense
 from xmlcli.scoring import Combination, Scores
 from xmlcli.voting import Voters, make_voters
 
@@ -78,8 +78,7 @@ class Parts:
     def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:
             return None
-        words, labels = self.voters.floats(), self.voters_labels.floats()
-        return make_voters(words, unit_rows(encoder(words)), labels, config, count)
+        return make_voters(self.voters.floats(), encoder, self.voters_labels.floats(), config, count)
 
 
 def make_parts(
@@ -127,11 +126,15 @@ def make_parts(
         idf=idf,
         vocabulary=vocabulary,
         label_names=label_names,
-        settings={
-            "activation": encoder.activation,
-            "shortlist": asdict(shortlist),
-            "size": engine.size,
-            "combination": engine.combination.to_json(),
-        },
+        settings=_settings(engine, engine.combination, shortlist),
         about=about,
     )
+
+
+def _settings(engine: Engine, combination: Combination, shortlist: ShortlistConfig) -> dict[str, Any]:
+    return {
+        "activation": engine.encoder.activation,
+        "shortlist": asdict(shortlist),
+        "size": engine.size,
+        "combination": combination.to_json(),
+    }

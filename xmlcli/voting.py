@@ -1,12 +1,14 @@
 """Votes: which labels the training documents nearest to a document carry, as one more score.
 
-A nearest-neighbour classifier errs elsewhere than linear ones, where a label is no direction among words. Documents are
-found as labels are, by words, with a larger share for vectors. One that is found votes for its labels with the weight
-exp((s - s_best) / T), s its score and s_best that of the nearest; weights are divided by their sum.
+This is a classifier by k nearest neighbours. It errs elsewhere than linear ones, where a label is no direction among
+words. Documents are found as labels are, by words, with a larger share for vectors. One that is found votes for its
+labels with the weight exp((s - s_best) / T), s its score and s_best that of the nearest; weights are divided by their
+sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from numba import njit
 
 from xmlcli.config import ShortlistConfig
 from xmlcli.neighbours import LabelVectors, make_index
+from xmlcli.products import unit_rows
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.searching import Index
 from xmlcli.threads import over_rows
@@ -57,17 +60,17 @@ class Voters:
 
 
 def make_voters(
-    words: sp.csr_matrix, vectors: Floats, labels: sp.csr_matrix, config: ShortlistConfig, count: int,
-    ranks: Ranks = ALONE,
+    words: sp.csr_matrix, encode: Callable[[sp.csr_matrix], Floats], labels: sp.csr_matrix, config: ShortlistConfig,
+    count: int, ranks: Ranks = ALONE,
 ) -> Voters:  # fmt: skip
     """Make voters of training documents; `config`: how labels are searched.
 
-    words: float32 CSR (N, F), unit rows less their smallest entries; vectors: float32 (N, D) unit rows; labels: CSR
-    (N, L). Of several ranks each gives words and vectors of its documents, and labels of all.
+    words: float32 CSR (N, F), unit rows less their smallest entries; encode: what makes vectors f(x), float32 (N, D),
+    of them; labels: CSR (N, L). Of several ranks each gives the words of its documents, and labels of all.
     """
-    nothing, config = np.zeros(len(vectors), np.float32), replace(config, vectors=_SHARE)
-    index = make_index(LabelVectors(vectors, nothing, words), nothing + 1, config, in_order=False, ranks=ranks)
-    return Voters(index, labels, count)
+    nothing, config = np.zeros(words.shape[0], np.float32), replace(config, vectors=_SHARE)
+    documents = LabelVectors(unit_rows(encode(words)), nothing, words)
+    return Voters(make_index(documents, nothing + 1, config, in_order=False, ranks=ranks), labels, count)
 
 
 def _weights(scores: Floats) -> Floats:

@@ -23,7 +23,6 @@ from xmlcli.merged_scores import MergedScores
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
 from xmlcli.neighbours import make_index, recall
 from xmlcli.novelty import novelty
-from xmlcli.products import unit_rows
 from xmlcli.scoring import VOTES, Combination, Scores, rank
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
@@ -140,9 +139,8 @@ def _most_voters(job: Job) -> int:
 def _load_voters(job: Job, prepared: Artifact, encoder: DocumentEncoder, count: int) -> Voters:
     """Let the training documents vote; of several ranks each has those it owns, and reads others' labels as needed."""
     X, Y = own_documents(prepared, "train", job.ranks)
-    words = without_smallest(X)
     labels = all_rows(prepared, "Y_train.npz", Y, job.ranks)
-    return make_voters(words, unit_rows(encoder(words)), labels, job.config.shortlist, count, job.ranks)
+    return make_voters(without_smallest(X), encoder, labels, job.config.shortlist, count, job.ranks)
 
 
 def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:
