@@ -16,7 +16,7 @@ from xmlcli.config import ModelConfig
 from xmlcli.kinds import has_label_rows
 from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.launch import joined
-from xmlcli.linear import train_linear
+from xmlcli.linear import LinearTraining
 from xmlcli.merged_scores import MergedScores
 from xmlcli.neighbours import LabelVectors, make_index
 from xmlcli.own_problems import own_problems
@@ -147,8 +147,9 @@ def check_training(ranks: Ranks) -> None:
             assert wanted.shape == models[1][name].shape
             assert torch.allclose(models[1][name].double(), wanted.double(), atol=2e-4), (changes, name)
     words = word_centroids(X, Y, None)
-    one = train_linear(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear)
-    several = train_linear(*own_problems(data, X), words[mine], make_config().linear, first_label=mine.start)
+    one = LinearTraining(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear).finish()
+    own = own_problems(data, X)
+    several = LinearTraining(*own, words[mine], make_config().linear, first_label=mine.start).finish()
     assert abs(one[mine] - several).max() == 0
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
-from xmlcli.linear import label_problems, train_linear
+from xmlcli.linear import LinearTraining, label_problems
 from xmlcli.word_index import word_centroids
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
@@ -46,7 +46,7 @@ def objective(
 def test_complete_shortlists_give_scikit_learns_classifiers(C: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "_ABSENT", 0.0)  # LinearSVC draws the bias to 0
     X, Y = collection(120, 6, 0)
-    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).toarray()
+    found = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).finish().toarray()
     for label in range(6):
         svc = LinearSVC(C=C, loss="squared_hinge", dual=True, tol=1e-8, max_iter=100_000, random_state=0)
         svc.fit(X, Y[:, [label]].toarray()[:, 0])
@@ -61,7 +61,8 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
     shortlist = some(Y, 4, 2)
     text = sparse_rows(8, X.shape[1], 3, np.random.default_rng(3)) if has_text else None
     found = (
-        train_linear(X, Y, shortlist, word_centroids(X, Y, text), replace(EXACT, start=start))
+        LinearTraining(X, Y, shortlist, word_centroids(X, Y, text), replace(EXACT, start=start))
+        .finish()
         .toarray()
         .astype(np.float64)
     )
@@ -84,7 +85,9 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
 def test_a_few_passes_come_close_to_the_minimum() -> None:
     X, Y = collection(300, 8, 5)
     config = replace(EXACT, max_passes=20, tolerance=0.05)
-    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), config).toarray().astype(np.float64)
+    found = (
+        LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), config).finish().toarray().astype(np.float64)
+    )
     dense_X = np.column_stack([X.toarray(), np.ones(300)]).astype(np.float64)
     for label in range(8):
         args = (np.append(np.zeros(found.shape[1] - 1), -1), dense_X, Y.toarray()[:, label] * 2.0 - 1, config.C)
@@ -110,8 +113,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
     text = sp.csr_matrix((7, X.shape[1]), dtype=np.float32).tolil()
     text[6, 3] = 1
     config = replace(EXACT, start=2.0)
-    assert not train_linear(X, Y, everything(Y), word_centroids(X, Y, None), config)[5:].toarray().any()
-    found = train_linear(X, Y, everything(Y), word_centroids(X, Y, text.tocsr()), config).toarray()
+    assert not LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), config).finish()[5:].toarray().any()
+    found = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, text.tocsr()), config).finish().toarray()
     assert not found[5].any()
     assert found[6].nonzero()[0].tolist() == [3]
     assert found[6, 3] == pytest.approx(2.0)
@@ -119,8 +122,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
 
 def test_pruning_drops_small_weights_and_no_bias() -> None:
     X, Y = collection(100, 6, 0)
-    whole = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), EXACT)
-    pruned = train_linear(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, prune=0.1))
+    whole = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), EXACT).finish()
+    pruned = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, prune=0.1)).finish()
     assert pruned.nnz < whole.nnz
     wanted = whole.toarray()
     for row in wanted:
@@ -136,7 +139,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
-        found = train_linear(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config)
+        found = LinearTraining(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config).finish()
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
 
     whole = train(3)
@@ -148,8 +151,8 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 def test_a_label_keeps_so_many_weights_at_most() -> None:
     X, Y = collection(100, 6, 0)
     words = word_centroids(X, Y, None)
-    whole = train_linear(X, Y, everything(Y), words, EXACT).toarray()
-    few = train_linear(X, Y, everything(Y), words, replace(EXACT, max_weights=5)).toarray()
+    whole = LinearTraining(X, Y, everything(Y), words, EXACT).finish().toarray()
+    few = LinearTraining(X, Y, everything(Y), words, replace(EXACT, max_weights=5)).finish().toarray()
     for label in range(6):
         largest = np.sort(np.abs(whole[label, :-1]))[-5:]
         assert np.allclose(np.sort(np.abs(few[label, :-1]))[-5:], largest)

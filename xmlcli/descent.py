@@ -63,10 +63,10 @@ def count_entries(x_offsets, offsets, documents):  # type: ignore[no-untyped-def
 
 @njit(cache=True, fastmath=True, nogil=True)
 def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
-    x_offsets, x_columns, x_values, squares, s_offsets, s_columns, s_values, offsets, documents, signs, room, first, at,
+    x_offsets, x_columns, x_values, squares, s_offsets, s_columns, s_values, offsets, documents, signs, room, first,
     end, first_label, F, C, absent, max_passes, tolerance, prune, max_weights, counts, columns, values,
 ):  # fmt: skip
-    """Solve the labels first + at, …, first + end - 1, each in its own place of `columns` and `values`.
+    """Solve the labels first, …, end - 1, each in its own place of `columns` and `values`.
 
     `squares` float32 (N,) are the documents' squared lengths, the bias's 1 included.
     """
@@ -74,32 +74,32 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     touched = np.empty(F + 1, np.int32)
     seen = np.zeros(F + 1, np.bool_)
     histogram, square_sums = np.empty(_BUCKETS, np.int64), np.empty(_BUCKETS, np.float32)
-    for label in range(at, end):
+    for label in range(first, end):
         num_touched = 0
-        for p in range(s_offsets[first + label], s_offsets[first + label + 1]):
+        for p in range(s_offsets[label], s_offsets[label + 1]):
             w[s_columns[p]] = s_values[p]
             seen[s_columns[p]] = True
             touched[num_touched] = s_columns[p]
             num_touched += 1
-        own = slice(offsets[first + label], offsets[first + label + 1])
+        own = slice(offsets[label], offsets[label + 1])
         w[F] = absent if own.stop > own.start else np.float32(0)
         num_touched = _descend(
             x_offsets, x_columns, x_values, squares, documents[own], signs[own], w, touched, seen, num_touched,
-            C, max_passes, tolerance, np.int64(first_label + first + label),
+            C, max_passes, tolerance, np.int64(first_label + label),
         )  # fmt: skip
         count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights, histogram, square_sums)
         for t in range(num_touched):
             column = touched[t]
             if abs(w[column]) > least:
-                columns[room[label] + count] = column
-                values[room[label] + count] = w[column]
+                columns[room[label - first] + count] = column
+                values[room[label - first] + count] = w[column]
                 count += 1
             w[column] = 0
             seen[column] = False
-        columns[room[label] + count] = F
-        values[room[label] + count] = w[F]
+        columns[room[label - first] + count] = F
+        values[room[label - first] + count] = w[F]
         w[F] = 0
-        counts[label] = count + 1
+        counts[label - first] = count + 1
 
 
 @njit(cache=True, fastmath=True, nogil=True)

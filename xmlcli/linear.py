@@ -21,12 +21,12 @@ from xmlcli.batches import packed, unsigned
 from xmlcli.config import LinearConfig
 from xmlcli.descent import count_entries, count_pairs, group_pairs, solve
 from xmlcli.progress import Progress, silent
-from xmlcli.threads import over_rows
+from xmlcli.threads import Turns, row_pool
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-_BLOCK_ENTRIES = 16_000_000
+_BLOCK_ENTRIES = 1_000_000  # of which a thread takes a hundredth of a second, or two
 _ABSENT = -1.0  # where the bias starts and is drawn to
 
 
@@ -58,46 +58,57 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problem
     return Problems(offsets, *group_pairs(*pairs, offsets))
 
 
-def train_linear(
-    X: sp.csr_matrix,
-    Y: sp.csr_matrix,
-    shortlist: Ints | sp.csr_matrix,
-    words: sp.csr_matrix,
-    config: LinearConfig,
-    *,
-    first_label: int = 0,
-    progress: Progress = silent,
-) -> sp.csr_matrix:
-    """Return the classifiers, float32 CSR (L, F + 1); the last column is the bias. The smallest weights of
-    a label are dropped, those that together hold `prune` of its squared length, and those beyond `max_weights`.
+class LinearTraining:
+    """The training of the labels' classifiers, block by block of labels, by whatever threads take turns.
 
-    X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the labels'
-    unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which its random
-    order follows.
+    The smallest weights of a label are dropped, those that together hold `prune` of its squared length, and those
+    beyond `max_weights`.
+
+    Attributes:
+        turns: its blocks.
     """
-    L, F = Y.shape[1], X.shape[1]
-    problems = label_problems(Y, shortlist)
-    start = (words * np.float32(config.start)).tocsr()
-    room = _room(X, problems, start)
-    squares = np.asarray(X.multiply(X).sum(axis=1), np.float32).ravel() + 1
-    blocks: list[tuple[npt.NDArray[np.int64], Ints, Floats]] = []
-    first = 0
-    while first < L:
-        last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
-        blocks.append(_solve_block(X, squares, problems, start, room, first, last, first_label, config))
-        first = last
-        progress("linear", first, L)
-    counts = np.concatenate([block[0] for block in blocks])
-    matrix = sp.csr_matrix(
-        (
-            np.concatenate([block[2] for block in blocks]),
-            np.concatenate([block[1] for block in blocks]),
-            np.append(0, np.cumsum(counts)),
-        ),
-        shape=(L, F + 1),
-    )
-    matrix.sort_indices()
-    return matrix
+
+    def __init__(
+        self, X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix, words: sp.csr_matrix,
+        config: LinearConfig, *, first_label: int = 0,
+    ) -> None:  # fmt: skip
+        """X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the
+        labels' unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which
+        its random order follows.
+        """
+        self._X, self._config, self._first_label = X, config, first_label
+        self._problems = label_problems(Y, shortlist)
+        self._start = (words * np.float32(config.start)).tocsr()
+        self._squares = np.asarray(X.multiply(X).sum(axis=1), np.float32).ravel() + 1
+        self._room = _room(X, self._problems, self._start)
+        self.turns = Turns(self._solve, _blocks(self._room))
+
+    def finish(self, progress: Progress = silent) -> sp.csr_matrix:
+        """Train what is left and return all classifiers, float32 CSR (L, F + 1); the last column is the bias."""
+        blocks, shape = self.turns.items, (len(self._room) - 1, self._X.shape[1] + 1)
+        if not blocks:
+            return sp.csr_matrix(shape, dtype=np.float32)
+        found = self.turns.finish(
+            row_pool(), progress=lambda done: progress("linear", blocks[done - 1].stop, shape[0])
+        )  # fmt: skip
+        counts, columns, values = (np.concatenate(part) for part in zip(*found, strict=True))
+        matrix = sp.csr_matrix((values, columns, np.append(0, np.cumsum(counts))), shape=shape)
+        matrix.sort_indices()
+        return matrix
+
+    def _solve(self, block: range) -> tuple[npt.NDArray[np.int64], Ints, Floats]:
+        """Solve the labels of a block; return entries a label, their columns and values one after the other."""
+        X, start, problems, config = self._X, self._start, self._problems, self._config
+        begin = self._room[block.start : block.stop + 1] - self._room[block.start]
+        counts = np.zeros(len(block), np.int64)
+        columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
+        solve(
+            X.indptr, unsigned(X.indices), X.data, self._squares, start.indptr, start.indices, start.data,
+            problems.offsets, problems.documents, problems.signs, begin, block.start, block.stop, self._first_label,
+            X.shape[1], np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
+            np.float32(config.prune), config.max_weights, counts, columns, values,
+        )  # fmt: skip
+        return counts, *packed(begin, counts, columns, values)
 
 
 def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
@@ -106,23 +117,11 @@ def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDA
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
 
 
-def _solve_block(
-    X: sp.csr_matrix, squares: Floats, problems: Problems, start: sp.csr_matrix, room: npt.NDArray[np.int64],
-    first: int, last: int, first_label: int, config: LinearConfig,
-) -> tuple[npt.NDArray[np.int64], Ints, Floats]:  # fmt: skip
-    """Solve the labels first, …, last - 1; return entries a label, their columns and values one after the other."""
-    begin = room[first : last + 1] - room[first]
-    counts = np.zeros(last - first, np.int64)
-    columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
-
-    def kernel(at: int, end: int) -> None:
-        solve(
-            X.indptr, unsigned(X.indices), X.data, squares, start.indptr, start.indices, start.data,
-            problems.offsets, problems.documents, problems.signs, begin, first, at, end, first_label, X.shape[1],
-            np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
-            np.float32(config.prune), config.max_weights,
-            counts, columns, values,
-        )  # fmt: skip
-
-    over_rows(last - first, kernel)
-    return counts, *packed(begin, counts, columns, values)
+def _blocks(room: npt.NDArray[np.int64]) -> list[range]:
+    """Share the labels out to blocks, each of as much room as `_BLOCK_ENTRIES` or of one label."""
+    blocks, first = [], 0
+    while first < len(room) - 1:
+        last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
+        blocks.append(range(first, last))
+        first = last
+    return blocks

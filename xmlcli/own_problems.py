@@ -15,7 +15,7 @@ _BLOCK = 1 << 16  # documents of each rank in one exchange
 
 
 def own_problems(data: TrainingData, X: sp.csr_matrix) -> tuple[sp.csr_matrix, sp.csr_matrix, Ints | sp.csr_matrix]:
-    """Return what `linear.train_linear` takes for the labels that this rank owns: documents, truth and shortlists.
+    """Return what `linear.LinearTraining` takes for the labels that this rank owns: documents, truth and shortlists.
 
     X: float32 CSR (N, F), all documents; where there are several ranks they stay on the disk, and truth and shortlists
     are CSR with the columns of this rank's labels, sent here by the ranks that own the documents.

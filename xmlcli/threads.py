@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 _FEW = 16  # rows, for which handing them to threads costs more than it brings
 _LARGE = 1e6  # additions, for which two threads cost less than one
+_NICEST = 19
 
 
 @cache
@@ -27,33 +31,77 @@ def num_threads() -> int:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def row_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
+
+
+class Turns(Generic[Item, Found]):
+    """What `call` makes of each item: threads take one after the other, as they have time.
+
+    Attributes:
+        items: in the order in which they are begun.
+    """
+
+    def __init__(self, call: Callable[[Item], Found], items: Sequence[Item]) -> None:
+        self.items = items
+        self._call = call
+        self._left = iter(range(len(items)))
+        self._found: dict[int, Found] = {}
+
+    def take(self, *, until: Callable[[], bool] = lambda: False, progress: Callable[[int], None] | None = None) -> None:
+        """Take one item after the other until none is left, or `until` says so; `progress` hears how many are done."""
+        while not until() and (at := next(self._left, None)) is not None:
+            self._found[at] = self._call(self.items[at])
+            if progress is not None:
+                progress(len(self._found))
+
+    def finish(
+        self, pool: Executor, *, threads: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> list[Found]:
+        """Take what is left, this thread and others of the pool; return what was found, in the order of the items.
+
+        threads: how many at most, this one among them; by default as many as there are processors.
+
+        The caller works too, for waking another thread takes as long as a small item, and needs none of the pool's:
+        where all are busy, with this call itself perhaps, it does everything.
+        """
+        others = [pool.submit(self.take) for _ in range(min(threads or num_threads(), len(self.items)) - 1)]
+        self.take(progress=progress)
+        for other in others:
+            if not other.cancel():
+                other.result()
+        return [self._found[at] for at in range(len(self.items))]
 
 
 def in_turns(
     call: Callable[[Item], Found], items: Sequence[Item], pool: Executor, *, threads: int | None = None
 ) -> list[Found]:
-    """Return what `call` makes of each item, in order; this thread and others of the pool take one after the other.
+    """Return what `call` makes of each item, in order, by `Turns.finish`."""
+    return Turns(call, items).finish(pool, threads=threads)
 
-    threads: how many at most, this one among them; by default as many as there are processors.
 
-    The caller works too, for waking another thread takes as long as a small item, and needs none of the pool's: where
-    all are busy, with this call itself perhaps, it does everything.
+@contextmanager
+def aside(turns: Turns[Item, Found] | None) -> Iterator[None]:
+    """Let other threads take turns while the block runs, of a priority so low that they have what it leaves idle.
+
+    Where a thread cannot have a priority of its own (it can on Linux), or may use no second processor, nothing is done.
     """
-    found: dict[int, Found] = {}
-    left = iter(range(len(items)))
-
-    def work() -> None:
-        for at in left:
-            found[at] = call(items[at])
-
-    others = [pool.submit(work) for _ in range(min(threads or num_threads(), len(items)) - 1)]
-    work()
+    if turns is None or sys.platform != "linux" or num_threads() == 1:
+        yield
+        return
+    over = threading.Event()
+    with ThreadPoolExecutor(num_threads() - 1, "aside", _be_nice) as pool:
+        others = [pool.submit(turns.take, until=over.is_set) for _ in range(num_threads() - 1)]
+        try:
+            yield
+        finally:
+            over.set()
     for other in others:
-        if not other.cancel():
-            other.result()
-    return [found[at] for at in range(len(items))]
+        other.result()
+
+
+def _be_nice() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICEST)
 
 
 def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: float = _LARGE) -> None:
@@ -68,4 +116,4 @@ def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: floa
         return
     step = max(1, -(-num_rows // (4 * threads)))  # several ranges a thread, for rows differ in length
     ranges = range(0, num_rows, step)
-    in_turns(lambda at: kernel(at, min(at + step, num_rows)), ranges, _pool(), threads=threads)
+    in_turns(lambda at: kernel(at, min(at + step, num_rows)), ranges, row_pool(), threads=threads)

@@ -6,7 +6,8 @@ Of several ranks the first writes, what it has and what it gets from the others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +30,18 @@ class Writer:
 
     Each method takes the file's name, checks the content against the kind's table and raises ArtifactError where
     they disagree. All ranks call it: `array`, `csr` and `json` write what rank 0 gives, the others the rows of each.
+    Threads of the pool read what is written once more, for its hash, and force it to the disk.
     """
 
-    def __init__(self, folder: Path, kind: str, ranks: Ranks) -> None:
+    def __init__(self, folder: Path, kind: str, ranks: Ranks, pool: Executor) -> None:
         self._folder = folder
         self._kind = kind
         self._ranks = ranks
+        self._pool = pool
         self._dims: dict[str, int] = {}
         self._entries: dict[str, dict[str, Json]] = {}
+        self._hashes: dict[str, Future[str]] = {}
+        self._synced: list[Future[None]] = []
 
     def array(self, name: str, values: Array) -> None:
         """Write an array as `.npy`."""
@@ -97,6 +102,10 @@ class Writer:
             raise ArtifactError(
                 f"the {self._kind} artifact is not complete", where=str(self._folder), found=f"no {', '.join(missing)}"
             )
+        for done in self._synced:
+            done.result()
+        for name, hashed in self._hashes.items():
+            self._entries[name]["sha256"] = hashed.result()
         manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
         (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
         files.sync(self._folder / MANIFEST)
@@ -115,8 +124,9 @@ class Writer:
         if not self._ranks.is_first:
             return
         path = self._folder / name
-        files.sync(path)
-        self._entries[name] = {"sha256": files.sha256_file(path), "bytes": path.stat().st_size, **described}
+        self._entries[name] = {"bytes": path.stat().st_size, **described}
+        self._hashes[name] = self._pool.submit(files.sha256_file, path)
+        self._synced.append(self._pool.submit(files.sync, path))
 
 
 @contextmanager
@@ -125,12 +135,9 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
-    if not ranks.is_first:
-        yield Writer(ranks.decide(lambda: folder), kind, ranks)
-        ranks.wait()
-        return
-    with files.atomic_folder(folder) as temporary:
-        out = Writer(ranks.decide(lambda: temporary), kind, ranks)
+    with files.atomic_folder(folder) if ranks.is_first else nullcontext() as temporary, ThreadPoolExecutor(2) as pool:
+        out = Writer(ranks.decide(lambda: temporary or folder), kind, ranks, pool)
         yield out
-        out.finish()
+        if ranks.is_first:
+            out.finish()
     ranks.wait()

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import torch
 
 from xmlcli.kinds import has_label_rows
-from xmlcli.linear import train_linear
+from xmlcli.linear import LinearTraining
 from xmlcli.model import Model, empty_model
 from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
 from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import matrix
+from xmlcli.threads import aside
 from xmlcli.training import TrainingData, train
 from xmlcli.writing import Writer
 
@@ -30,27 +31,28 @@ def run(job: Job) -> None:
     share, cycle = ranks.share(Y.shape[1]), job.call.cycle or 1
     model = _load(job, X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
-    sent, start = ranks.sent, checkpoint.restore()
-    train(
-        model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
-        after_step=checkpoint.tick, progress=job.progress,
-    )  # fmt: skip
+    linear, start = None, checkpoint.restore()
+    if job.config.linear.enabled and cycle == job.config.cycles:
+        words, config = prepared.csr_rows("label_words.npz", share), job.config.linear
+        linear = LinearTraining(*own_problems(data, X), words, config, first_label=share.start)
+    sent = ranks.sent
+    with aside(None if linear is None else linear.turns):
+        train(
+            model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
+            after_step=checkpoint.tick, progress=job.progress,
+        )  # fmt: skip
     if ranks.size > 1 and start < schedule.steps:
         job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
-    linear = None
-    if job.config.linear.enabled and cycle == job.config.cycles:
+    if linear is not None:
         checkpoint.tick(schedule.steps)
-        linear = train_linear(
-            *own_problems(data, X), prepared.csr_rows("label_words.npz", share), job.config.linear,
-            first_label=share.start, progress=job.progress,
-        )  # fmt: skip
+        sparse = linear.finish(job.progress)
     job.note_label_rows(len(model.classifiers.weight))
     with job.write() as out:
         _write(out, "model.safetensors", model.tensors())
         if cycle < job.config.cycles:
             _write(out, "optimiser.safetensors", model.optimiser_tensors())
         if linear is not None:
-            out.csr_rows("linear.npz", linear)
+            out.csr_rows("linear.npz", sparse)
         out.json("state.json", {"cycle": cycle, "steps": cycle * schedule.steps})
 
 
