@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
 from xmlcli.linear import LinearTraining, label_problems
+from xmlcli.threads import aside
 from xmlcli.word_index import word_centroids
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
@@ -139,13 +141,17 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
-        found = LinearTraining(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config).finish()
+        training = LinearTraining(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config)
+        with aside(training.turns):
+            time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
+        found = training.finish()
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
 
     whole = train(3)
     assert train(1) == whole
     monkeypatch.setattr(linear, "_BLOCK_ENTRIES", 200)
     assert train(3) == whole
+    assert train(1) == whole
 
 
 def test_a_label_keeps_so_many_weights_at_most() -> None:

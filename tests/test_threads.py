@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from xmlcli import threads
-from xmlcli.threads import in_turns, over_rows
+from xmlcli.threads import Turns, aside, in_turns, over_rows
 
 
 @pytest.fixture(params=[1, 2, 3, 16])
@@ -115,3 +117,89 @@ def test_the_number_of_threads_is_the_processors_or_fewer(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", wanted)
     assert threads.num_threads.__wrapped__() == (found or len(os.sched_getaffinity(0)))
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no thread has a priority of its own")
+
+
+@on_linux
+def test_threads_of_low_priority_take_turns_while_a_block_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 3)
+    both, taken = threading.Barrier(2, timeout=30), threading.Event()
+
+    def call(item: int) -> tuple[int, int, int]:
+        if item < 2:
+            both.wait()
+        if item == 4:
+            taken.set()
+        return item, threading.get_ident(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    turns = Turns(call, range(5))
+    with aside(turns):
+        assert taken.wait(30)
+    with ThreadPoolExecutor(1) as pool:
+        found = turns.finish(pool)
+    assert [item for item, _, _ in found] == list(range(5))
+    assert threading.get_ident() not in {who for _, who, _ in found}
+    assert len({who for _, who, _ in found[:2]}) == 2
+    assert {priority for _, _, priority in found} == {19}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+@on_linux
+def test_when_the_block_ends_no_more_turns_are_taken_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    begun, go_on, called = threading.Event(), threading.Event(), []
+
+    def call(item: int) -> int:
+        called.append(item)
+        begun.set()
+        assert go_on.wait(30)
+        return item
+
+    turns = Turns(call, range(10))
+    with pytest.raises(KeyboardInterrupt), aside(turns):
+        assert begun.wait(30)
+        threading.Timer(0.2, go_on.set).start()
+        raise KeyboardInterrupt
+    assert called == [0]
+    with ThreadPoolExecutor(1) as pool:
+        assert turns.finish(pool) == list(range(10))
+    assert sorted(called) == list(range(10))
+
+
+@on_linux
+def test_what_is_raised_aside_comes_out_when_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    called = threading.Event()
+
+    def call(item: int) -> None:
+        called.set()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), aside(Turns(call, [0])):
+        assert called.wait(30)
+
+
+@pytest.mark.parametrize(("platform", "count"), [("darwin", 2), ("linux", 1)])
+def test_nothing_is_done_aside_without_priorities_or_a_second_processor(
+    platform: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: count)
+    monkeypatch.setattr(sys, "platform", platform)
+    called: list[int] = []
+    turns = Turns(called.append, range(9))
+    with aside(turns), aside(None):
+        time.sleep(0.05)
+    assert not called
+    with ThreadPoolExecutor(1) as pool:
+        turns.finish(pool)
+    assert sorted(called) == list(range(9))
+
+
+def test_progress_hears_of_all_turns_that_are_done() -> None:
+    heard: list[int] = []
+    with ThreadPoolExecutor(1) as pool:
+        Turns(lambda item: item, range(5)).finish(pool, threads=1, progress=heard.append)
+    assert heard == [1, 2, 3, 4, 5]
