@@ -34,7 +34,7 @@ def by_loops(queries: sp.csr_matrix, documents: np.ndarray, count: int) -> np.nd
 
 @pytest.fixture
 def voters() -> Voters:
-    return make_voters(X, lambda _: 3 * Z, Y, CONFIG, 40)
+    return make_voters(X, lambda _: Z, Y, CONFIG, 40)
 
 
 def test_votes_are_shares_of_the_weights_of_near_documents(voters: Voters) -> None:

@@ -66,7 +66,7 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
     x_offsets, x_columns, x_values, squares, s_offsets, s_columns, s_values, offsets, documents, signs, room, first,
     end, first_label, F, C, absent, max_passes, tolerance, prune, max_weights, counts, columns, values,
 ):  # fmt: skip
-    """Solve the labels first, …, end - 1, each in its own place of `columns` and `values`.
+    """Solve the labels first, …, end - 1, each in its own place of `columns`, which ascend, and `values`.
 
     `squares` float32 (N,) are the documents' squared lengths, the bias's 1 included.
     """
@@ -88,16 +88,18 @@ def solve(  # type: ignore[no-untyped-def]  # pragma: no cover
             C, max_passes, tolerance, np.int64(first_label + label),
         )  # fmt: skip
         count, least = 0, _least_kept(w, touched, num_touched, prune, max_weights, histogram, square_sums)
+        begin = room[label - first]
         for t in range(num_touched):
-            column = touched[t]
-            if abs(w[column]) > least:
-                columns[room[label - first] + count] = column
-                values[room[label - first] + count] = w[column]
+            if abs(w[touched[t]]) > least:
+                columns[begin + count] = touched[t]
                 count += 1
-            w[column] = 0
-            seen[column] = False
-        columns[room[label - first] + count] = F
-        values[room[label - first] + count] = w[F]
+        columns[begin : begin + count].sort()
+        for at in range(begin, begin + count):
+            values[at] = w[columns[at]]
+        for t in range(num_touched):
+            w[touched[t]] = 0
+            seen[touched[t]] = False
+        columns[begin + count], values[begin + count] = F, w[F]
         w[F] = 0
         counts[label - first] = count + 1
 

@@ -58,7 +58,21 @@ class DocumentEncoder:
         if self.residual is None:
             return z
         W, b = self.residual
-        return np.asarray(z + np.maximum(z @ W.T + b, 0), np.float32)
+        found = z @ W.T
+        found += b
+        np.maximum(found, 0, out=found)
+        found += z
+        return found
+
+    def unit(self, X: sp.csr_matrix) -> Floats:
+        """Return f(x) scaled to unit length, float32 (N, D); zero rows stay zero.
+
+        X: float32 CSR (N, F), of so many documents as there may be.
+        """
+        found = np.empty((X.shape[0], self.tokens.shape[1]), np.float32)
+        for start in range(0, X.shape[0], _BLOCK):
+            found[start : start + _BLOCK] = unit_rows(self(X[start : start + _BLOCK]))
+        return found
 
     def _activate(self, bags: Floats) -> None:
         """Apply act to bags (n, D), in place."""

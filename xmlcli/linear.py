@@ -93,7 +93,7 @@ class LinearTraining:
         )  # fmt: skip
         counts, columns, values = (np.concatenate(part) for part in zip(*found, strict=True))
         matrix = sp.csr_matrix((values, columns, np.append(0, np.cumsum(counts))), shape=shape)
-        matrix.sort_indices()
+        matrix.has_canonical_format = True
         return matrix
 
     def _solve(self, block: range) -> tuple[npt.NDArray[np.int64], Ints, Floats]:

@@ -78,7 +78,7 @@ class Parts:
     def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:
             return None
-        return make_voters(self.voters.floats(), encoder, self.voters_labels.floats(), config, count)
+        return make_voters(self.voters.floats(), encoder.unit, self.voters_labels.floats(), config, count)
 
 
 def make_parts(

@@ -18,7 +18,6 @@ from numba import njit
 
 from xmlcli.config import ShortlistConfig
 from xmlcli.neighbours import LabelVectors, make_index
-from xmlcli.products import unit_rows
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.searching import Index
 from xmlcli.threads import over_rows
@@ -65,11 +64,12 @@ def make_voters(
 ) -> Voters:  # fmt: skip
     """Make voters of training documents; `config`: how labels are searched.
 
-    words: float32 CSR (N, F), unit rows less their smallest entries; encode: what makes vectors f(x), float32 (N, D),
-    of them; labels: CSR (N, L). Of several ranks each gives the words of its documents, and labels of all.
+    words: float32 CSR (N, F), unit rows less their smallest entries; encode: what makes vectors f(x) of them, float32
+    (N, D), of unit or zero length; labels: CSR (N, L). Of several ranks each gives the words of its documents, and
+    labels of all.
     """
     nothing, config = np.zeros(words.shape[0], np.float32), replace(config, vectors=_SHARE)
-    documents = LabelVectors(unit_rows(encode(words)), nothing, words)
+    documents = LabelVectors(encode(words), nothing, words)
     return Voters(make_index(documents, nothing + 1, config, in_order=False, ranks=ranks), labels, count)
 
 

@@ -67,9 +67,9 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
 
 def without_smallest(rows: sp.csr_matrix) -> sp.csr_matrix:
     """Return a CSR matrix without entries under 0.05, which of unit rows cost time and decide nothing."""
-    kept = rows.data >= _SMALLEST
-    ends = np.append(0, np.cumsum(kept))[rows.indptr].astype(rows.indptr.dtype)
-    return sp.csr_matrix((rows.data[kept], rows.indices[kept], ends), shape=rows.shape)
+    kept, before = rows.data >= _SMALLEST, np.zeros(rows.nnz + 1, rows.indptr.dtype)
+    np.cumsum(kept, out=before[1:])
+    return sp.csr_matrix((rows.data[kept], rows.indices[kept], before[rows.indptr]), shape=rows.shape)
 
 
 def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:

@@ -138,9 +138,10 @@ def _most_voters(job: Job) -> int:
 
 def _load_voters(job: Job, prepared: Artifact, encoder: DocumentEncoder, count: int) -> Voters:
     """Let the training documents vote; of several ranks each has those it owns, and reads others' labels as needed."""
-    X, Y = own_documents(prepared, "train", job.ranks)
+    words, Y = own_documents(prepared, "train", job.ranks)
+    words = without_smallest(words)  # the larger ones are let go
     labels = all_rows(prepared, "Y_train.npz", Y, job.ranks)
-    return make_voters(without_smallest(X), encoder, labels, job.config.shortlist, count, job.ranks)
+    return make_voters(words, encoder.unit, labels, job.config.shortlist, count, job.ranks)
 
 
 def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:
