@@ -88,9 +88,11 @@ class LinearTraining:
         blocks, shape = self.turns.items, (len(self._room) - 1, self._X.shape[1] + 1)
         if not blocks:
             return sp.csr_matrix(shape, dtype=np.float32)
-        found = self.turns.finish(
-            row_pool(), progress=lambda done: progress("linear", blocks[done - 1].stop, shape[0])
-        )  # fmt: skip
+
+        def of_labels(done: int) -> None:
+            progress("linear", blocks[done - 1].stop, shape[0])
+
+        found = self.turns.finish(row_pool(), progress=of_labels)
         counts, columns, values = (np.concatenate(part) for part in zip(*found, strict=True))
         matrix = sp.csr_matrix((values, columns, np.append(0, np.cumsum(counts))), shape=shape)
         matrix.has_canonical_format = True

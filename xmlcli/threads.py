@@ -1,4 +1,4 @@
-"""Compiled loops over rows, shared out to threads: a kernel that holds no lock, called on ranges of rows."""
+"""Work shared out to threads: compiled loops over rows, whose kernels hold no lock, and items taken in turns."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def num_threads() -> int:
 
 @cache
 def row_pool() -> ThreadPoolExecutor:
+    """Return the threads that share loops over rows, the same ones each time."""
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
 
 
