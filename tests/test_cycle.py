@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from xmlcli.artifacts import read
 from xmlcli.label_embeddings import ProxyMap
 from xmlcli.model import Model
 from xmlcli.stages import embed_labels, train_clf
+from xmlcli.threads import Turns
 from xmlcli.workspace import Ref, Workspace
 
 
@@ -143,6 +145,24 @@ def test_a_cycle_starts_where_the_one_before_ended(
     for started, last in ((maps[1], files.load_tensors(labels / "proxy.safetensors")), (models[1], ended)):
         assert started.keys() == last.keys()
         assert all(torch.equal(started[name], tensor) for name, tensor in last.items())
+
+
+def test_the_last_cycle_trains_the_sparse_part_aside_and_only_that(
+    tmp_path: Path, dataset: Path, roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside: list[Turns[Any, Any] | None] = []
+
+    @contextmanager
+    def all_of_it(turns: Turns[Any, Any] | None) -> Iterator[None]:
+        aside.append(turns)
+        if turns is not None:
+            turns.take()
+        yield
+
+    monkeypatch.setattr(train_clf, "aside", all_of_it)
+    run(tmp_path, dataset, "default")
+    assert [turns is not None for turns in aside] == [False, True]
+    assert contents(tmp_path) == contents(roots["default"])
 
 
 def test_other_test_labels_change_nothing_but_the_measured_quality(roots: dict[str, Path], tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
         with aside(training.turns):
             time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
         found = training.finish()
+        for row in range(12):
+            assert (np.diff(found.indices[found.indptr[row] : found.indptr[row + 1]]) > 0).all()
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
 
     whole = train(3)
