@@ -16,7 +16,7 @@ from xmlcli.config import ModelConfig
 from xmlcli.kinds import has_label_rows
 from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.launch import joined
-from xmlcli.linear import LinearTraining
+from xmlcli.linear import LinearTraining, stack
 from xmlcli.merged_scores import MergedScores
 from xmlcli.neighbours import LabelVectors, make_index
 from xmlcli.own_problems import own_problems
@@ -79,7 +79,7 @@ def check_search(ranks: Ranks) -> None:
     found = []
     for who, own, of in ((ranks, mine, rows), (ALONE, slice(L), rows)):
         vectors = LabelVectors(Z[own], bonus[own], words[own])
-        proposed = propose(make_index(vectors, frequencies[own], words_alone, ranks=who), X[of], k, L, who)
+        proposed = propose(make_index(vectors, frequencies[own], words_alone, ranks=who), X[of], k, L)
         found.append((*decide(proposed, documents[of], Z[own], 0.1, k, L, who), proposed.labels, proposed.scores))
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
     candidates = whole.search(documents, k, X=X)[0]
@@ -147,10 +147,10 @@ def check_training(ranks: Ranks) -> None:
             assert wanted.shape == models[1][name].shape
             assert torch.allclose(models[1][name].double(), wanted.double(), atol=2e-4), (changes, name)
     words = word_centroids(X, Y, None)
-    one = LinearTraining(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear).finish()
-    own = own_problems(data, X)
-    several = LinearTraining(*own, words[mine], make_config().linear, first_label=mine.start).finish()
-    assert abs(one[mine] - several).max() == 0
+    one = LinearTraining(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear)
+    several = LinearTraining(*own_problems(data, X), words[mine], make_config().linear, first_label=mine.start)
+    found = [stack(training.finish(), X.shape[1]) for training in (one, several)]
+    assert abs(found[0][mine] - found[1]).max() == 0
 
 
 def check_embeddings(ranks: Ranks) -> None:

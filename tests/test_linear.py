@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
-from xmlcli.linear import LinearTraining, label_problems
+from xmlcli.linear import LinearTraining, label_problems, stack
 from xmlcli.threads import aside
 from xmlcli.word_index import word_centroids
 
@@ -44,11 +45,16 @@ def objective(
     return 0.5 * ((w - w0) ** 2).sum() + C * (short**2).sum(), w - w0 - 2 * C * X.T @ (signs * short)
 
 
+def trained(X: sp.csr_matrix, *args: Any) -> sp.csr_matrix:
+    """The classifiers that LinearTraining makes of its arguments."""
+    return stack(LinearTraining(X, *args).finish(), X.shape[1])
+
+
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
 def test_complete_shortlists_give_scikit_learns_classifiers(C: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "_ABSENT", 0.0)  # LinearSVC draws the bias to 0
     X, Y = collection(120, 6, 0)
-    found = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).finish().toarray()
+    found = trained(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, C=C)).toarray()
     for label in range(6):
         svc = LinearSVC(C=C, loss="squared_hinge", dual=True, tol=1e-8, max_iter=100_000, random_state=0)
         svc.fit(X, Y[:, [label]].toarray()[:, 0])
@@ -62,12 +68,7 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
     X, Y = collection(100, 8, 1)
     shortlist = some(Y, 4, 2)
     text = sparse_rows(8, X.shape[1], 3, np.random.default_rng(3)) if has_text else None
-    found = (
-        LinearTraining(X, Y, shortlist, word_centroids(X, Y, text), replace(EXACT, start=start))
-        .finish()
-        .toarray()
-        .astype(np.float64)
-    )
+    found = trained(X, Y, shortlist, word_centroids(X, Y, text), replace(EXACT, start=start)).toarray().astype(float)
     dense_X, dense_Y = np.column_stack([X.toarray(), np.ones(100)]).astype(np.float64), Y.toarray()
     for label in range(8):
         rows = [i for i in range(100) if dense_Y[i, label] or label in shortlist[i]]
@@ -87,9 +88,7 @@ def test_each_classifier_minimises_its_shortlists_objective(start: float, has_te
 def test_a_few_passes_come_close_to_the_minimum() -> None:
     X, Y = collection(300, 8, 5)
     config = replace(EXACT, max_passes=20, tolerance=0.05)
-    found = (
-        LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), config).finish().toarray().astype(np.float64)
-    )
+    found = trained(X, Y, everything(Y), word_centroids(X, Y, None), config).toarray().astype(float)
     dense_X = np.column_stack([X.toarray(), np.ones(300)]).astype(np.float64)
     for label in range(8):
         args = (np.append(np.zeros(found.shape[1] - 1), -1), dense_X, Y.toarray()[:, label] * 2.0 - 1, config.C)
@@ -115,8 +114,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
     text = sp.csr_matrix((7, X.shape[1]), dtype=np.float32).tolil()
     text[6, 3] = 1
     config = replace(EXACT, start=2.0)
-    assert not LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), config).finish()[5:].toarray().any()
-    found = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, text.tocsr()), config).finish().toarray()
+    assert not trained(X, Y, everything(Y), word_centroids(X, Y, None), config)[5:].toarray().any()
+    found = trained(X, Y, everything(Y), word_centroids(X, Y, text.tocsr()), config).toarray()
     assert not found[5].any()
     assert found[6].nonzero()[0].tolist() == [3]
     assert found[6, 3] == pytest.approx(2.0)
@@ -124,8 +123,8 @@ def test_a_label_without_documents_has_its_text_or_nothing() -> None:
 
 def test_pruning_drops_small_weights_and_no_bias() -> None:
     X, Y = collection(100, 6, 0)
-    whole = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), EXACT).finish()
-    pruned = LinearTraining(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, prune=0.1)).finish()
+    whole = trained(X, Y, everything(Y), word_centroids(X, Y, None), EXACT)
+    pruned = trained(X, Y, everything(Y), word_centroids(X, Y, None), replace(EXACT, prune=0.1))
     assert pruned.nnz < whole.nnz
     wanted = whole.toarray()
     for row in wanted:
@@ -144,7 +143,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
         training = LinearTraining(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config)
         with aside(training.turns):
             time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
-        found = training.finish()
+        found = stack(training.finish(), X.shape[1])
         for row in range(12):
             assert (np.diff(found.indices[found.indptr[row] : found.indptr[row + 1]]) > 0).all()
         return found.data.tobytes(), found.indices.tobytes(), found.indptr.tobytes()
@@ -159,8 +158,8 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 def test_a_label_keeps_so_many_weights_at_most() -> None:
     X, Y = collection(100, 6, 0)
     words = word_centroids(X, Y, None)
-    whole = LinearTraining(X, Y, everything(Y), words, EXACT).finish().toarray()
-    few = LinearTraining(X, Y, everything(Y), words, replace(EXACT, max_weights=5)).finish().toarray()
+    whole = trained(X, Y, everything(Y), words, EXACT).toarray()
+    few = trained(X, Y, everything(Y), words, replace(EXACT, max_weights=5)).toarray()
     for label in range(6):
         largest = np.sort(np.abs(whole[label, :-1]))[-5:]
         assert np.allclose(np.sort(np.abs(few[label, :-1]))[-5:], largest)

@@ -19,7 +19,6 @@ CONFIG = replace(make_config().shortlist, vectors=0.3)
 
 @pytest.mark.parametrize(("L", "k"), [(300, 10), (30, 20), (15, 15), (1, 1)])
 def test_two_parts_find_what_one_search_finds(L: int, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PROPOSING", 16)
     monkeypatch.setattr(module, "_DECIDING", 7)
     rng = np.random.default_rng(L)
     words, X = sparse_rows(L, 40, 7, rng), sparse_rows(50, 40, 6, rng)
@@ -28,7 +27,7 @@ def test_two_parts_find_what_one_search_finds(L: int, k: int, monkeypatch: pytes
     labels = LabelVectors(Z, (0.1 * np.log1p(frequencies)).astype(np.float32), words)
     seen: list[int] = []
     by_words = make_index(labels, frequencies, replace(CONFIG, vectors=0.0), in_order=False)
-    proposed = propose(by_words, X, k, L, ALONE, progress=lambda what, done, of: seen.append(done))
+    proposed = propose(by_words, X, k, L, progress=lambda what, done, of: seen.append(done))
     assert proposed.labels.shape == proposed.scores.shape == (50, min(2 * k, L))
     assert seen == sorted(seen)
     assert seen[-1] == 50

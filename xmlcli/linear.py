@@ -11,7 +11,9 @@ where the words say nothing. Solved by dual coordinate descent (Hsieh et al. 200
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,10 @@ from xmlcli.threads import Turns, row_pool
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Block = tuple[npt.NDArray[np.int64], Ints, Floats]
+"""Classifiers of consecutive labels: entries a label, and their columns and values one after the other."""
 
+_ROWS = 65_536
 _BLOCK_ENTRIES = 1_000_000  # of which a thread takes a hundredth of a second, or two
 _ABSENT = -1.0  # where the bias starts and is drawn to
 
@@ -76,41 +81,54 @@ class LinearTraining:
         labels' unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which
         its random order follows.
         """
-        self._X, self._config, self._first_label = X, config, first_label
-        self._problems = label_problems(Y, shortlist)
-        self._start = (words * np.float32(config.start)).tocsr()
-        self._squares = np.asarray(X.multiply(X).sum(axis=1), np.float32).ravel() + 1
-        self._room = _room(X, self._problems, self._start)
-        self.turns = Turns(self._solve, _blocks(self._room))
+        problems, start = label_problems(Y, shortlist), (words * np.float32(config.start)).tocsr()
+        room = _room(X, problems, start)
+        solve_block = partial(_solve, X, _squares(X) + 1, start, problems, room, config, first_label)
+        self.turns = Turns(solve_block, _blocks(room))
 
-    def finish(self, progress: Progress = silent) -> sp.csr_matrix:
-        """Train what is left and return all classifiers, float32 CSR (L, F + 1); the last column is the bias."""
-        blocks, shape = self.turns.items, (len(self._room) - 1, self._X.shape[1] + 1)
-        if not blocks:
-            return sp.csr_matrix(shape, dtype=np.float32)
+    def finish(self, progress: Progress = silent) -> list[Block]:
+        """Train what is left and return the classifiers of all blocks, for `stack`."""
+        blocks = self.turns.items
 
         def of_labels(done: int) -> None:
-            progress("linear", blocks[done - 1].stop, shape[0])
+            progress("linear", blocks[done - 1].stop, blocks[-1].stop)
 
-        found = self.turns.finish(row_pool(), progress=of_labels)
-        counts, columns, values = (np.concatenate(part) for part in zip(*found, strict=True))
-        matrix = sp.csr_matrix((values, columns, np.append(0, np.cumsum(counts))), shape=shape)
-        matrix.has_canonical_format = True
-        return matrix
+        return self.turns.finish(row_pool(), progress=of_labels)
 
-    def _solve(self, block: range) -> tuple[npt.NDArray[np.int64], Ints, Floats]:
-        """Solve the labels of a block; return entries a label, their columns and values one after the other."""
-        X, start, problems, config = self._X, self._start, self._problems, self._config
-        begin = self._room[block.start : block.stop + 1] - self._room[block.start]
-        counts = np.zeros(len(block), np.int64)
-        columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
-        solve(
-            X.indptr, unsigned(X.indices), X.data, self._squares, start.indptr, start.indices, start.data,
-            problems.offsets, problems.documents, problems.signs, begin, block.start, block.stop, self._first_label,
-            X.shape[1], np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
-            np.float32(config.prune), config.max_weights, counts, columns, values,
-        )  # fmt: skip
-        return counts, *packed(begin, counts, columns, values)
+
+def stack(blocks: Sequence[Block], num_features: int) -> sp.csr_matrix:
+    """Return the classifiers of consecutive blocks of labels, float32 CSR (L, F + 1); the last column is the bias."""
+    nothing: Block = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    counts, columns, values = (np.concatenate(part) for part in zip(nothing, *blocks, strict=True))
+    matrix = sp.csr_matrix((values, columns, np.append(0, np.cumsum(counts))), shape=(len(counts), num_features + 1))
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def _solve(
+    X: sp.csr_matrix, squares: Floats, start: sp.csr_matrix, problems: Problems, room: npt.NDArray[np.int64],
+    config: LinearConfig, first_label: int, block: range,
+) -> Block:  # fmt: skip
+    """Solve the labels of a block."""
+    begin = room[block.start : block.stop + 1] - room[block.start]
+    counts = np.zeros(len(block), np.int64)
+    columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
+    solve(
+        X.indptr, unsigned(X.indices), X.data, squares, start.indptr, start.indices, start.data,
+        problems.offsets, problems.documents, problems.signs, begin, block.start, block.stop, first_label,
+        X.shape[1], np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
+        np.float32(config.prune), config.max_weights, counts, columns, values,
+    )  # fmt: skip
+    return counts, *packed(begin, counts, columns, values)
+
+
+def _squares(X: sp.csr_matrix) -> Floats:
+    """Return the squared lengths of rows, float32 (N,), block by block: the matrix of squares is as large as X."""
+    found = np.empty(X.shape[0], np.float32)
+    for at in range(0, len(found), _ROWS):
+        rows = X[at : at + _ROWS]
+        found[at : at + _ROWS] = np.asarray(rows.multiply(rows).sum(axis=1), np.float32).ravel()
+    return found
 
 
 def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:

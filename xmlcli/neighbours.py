@@ -113,5 +113,10 @@ def recall(indices: Ints, Y: sp.csr_matrix, ranks: Ranks = ALONE) -> float:
     Of several ranks each gives its documents.
     """
     blocks = (slice(at, at + _BLOCK) for at in range(0, Y.shape[0], _BLOCK))
-    hits = sum(float(hit_matrix(indices[rows], Y[rows]).sum()) for rows in blocks)
+    hits = sum(count_hits(indices[rows], Y[rows]) for rows in blocks)
     return float(ranks.total(hits) / max(ranks.total(Y.nnz), 1))
+
+
+def count_hits(indices: Ints, Y: sp.csr_matrix) -> float:
+    """Return how many pairs of document and true label in Y (N, L) the shortlists int32 (N, k) hold."""
+    return float(hit_matrix(indices, Y).sum())

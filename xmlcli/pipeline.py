@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -27,6 +25,7 @@ from xmlcli.calls import Call
 from xmlcli.config import Config
 from xmlcli.device import peak_gpu_memory, resolve_device
 from xmlcli.errors import DatasetError, UsageError, XmlcliError
+from xmlcli.memory import give_back_memory, peak_memory
 from xmlcli.plan import makers
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
@@ -150,6 +149,7 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
     identity = ranks.decide(partial(_open_scratch, session, job))
     started, sent = time.perf_counter(), ranks.sent
     session.registry(call.stage).load()(job)
+    give_back_memory()
     note_ranks(job.notes, ranks, sent)
     seconds = time.perf_counter() - started
     if not ranks.is_first:
@@ -178,7 +178,7 @@ def check_enough(artifact: artifacts.Artifact, ranks: Ranks) -> None:
 def note_ranks(notes: dict[str, float], ranks: Ranks, sent_before: int) -> None:
     """Note how many ranks there are, the most bytes that one of them sent, and the most memory one has used."""
     if ranks.size > 1:
-        most_sent, memory = ranks.most(ranks.sent - sent_before), ranks.most(_peak_memory())
+        most_sent, memory = ranks.most(ranks.sent - sent_before), ranks.most(peak_memory())
         notes |= {"ranks": ranks.size, "bytes_sent_by_a_rank": most_sent, "peak_memory_bytes_of_a_rank": memory}
 
 
@@ -189,12 +189,6 @@ def _open_scratch(session: Session, job: Job) -> Identity:
         shutil.rmtree(job.scratch, ignore_errors=True)
         files.write_json(path, identity)
     return identity
-
-
-def _peak_memory() -> int:
-    """Bytes that this process and those it started have held at most."""
-    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return max(usage) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _identity(session: Session, call: Call, recorded: Identity | None = None) -> Identity:
@@ -248,7 +242,7 @@ def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]
     """Return what making the output took: of the last attempt where earlier ones were stopped."""
     return {
         "seconds": round(seconds, 3),
-        "peak_memory_bytes": _peak_memory(),
+        "peak_memory_bytes": peak_memory(),
         "peak_gpu_memory_bytes": peak_gpu_memory(job.device),
         "notes": job.notes,
         "overrides": session.overrides,

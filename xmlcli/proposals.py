@@ -24,7 +24,6 @@ from xmlcli.word_index import PROPOSED
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
-_PROPOSING = 65_536  # documents at a time, whose scores are in full precision
 _DECIDING = 512  # documents of each rank in one exchange
 
 
@@ -42,24 +41,16 @@ class Proposals:
 
 
 def propose(
-    index: Index, X: sp.csr_matrix, k: int, num_labels: int, ranks: Ranks, *,
+    index: Index, X: sp.csr_matrix, k: int, num_labels: int, *,
     dtype: npt.DTypeLike = np.float16, progress: Progress = silent,
 ) -> Proposals:  # fmt: skip
     """Let an index of words alone propose labels for shortlists of k.
 
     X: float32 CSR (N, F), this rank's documents; dtype: of the scores.
     """
-    N, m = X.shape[0], min(PROPOSED * k, num_labels)
-    found = Proposals(np.empty((N, m), np.int32), np.empty((N, m), dtype))
-    for start in range(0, ranks.most(N), _PROPOSING):
-        block = slice(min(start, N), min(start + _PROPOSING, N))
-        nothing = np.zeros((block.stop - block.start, 1), np.float32)
-
-        def of_all(what: str, done: int, of: int, start: int = start) -> None:
-            progress(what, start + done, N)
-
-        found.labels[block], found.scores[block] = index.search(nothing, m, X=X[block], progress=of_all)
-    return found
+    nothing = np.zeros((X.shape[0], 1), np.float32)
+    labels, scores = index.search(nothing, min(PROPOSED * k, num_labels), X=X, progress=progress)
+    return Proposals(labels, scores.astype(dtype, copy=False))
 
 
 def decide(
@@ -106,7 +97,7 @@ class Deciding:
         """See `searching.Index.search`; all ranks call it, each with its documents."""
         assert X is not None, "an index of words searches by words"
         L, ranks = self.num_labels, self.ranks
-        proposals = propose(self.by_words, X, k, L, ranks, dtype=np.float32, progress=progress)
+        proposals = propose(self.by_words, X, k, L, dtype=np.float32, progress=progress)
         return decide(proposals, documents, self.Z, self.share, k, L, ranks)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,16 +29,36 @@ _ORDER = ("I64", "F32")  # in which safetensors puts tensors: the widest first, 
 _NAMES = {"int64": "I64", "float32": "F32"}
 
 
+@contextmanager
+def open_rows(
+    path: Path, dtype: npt.DTypeLike, own_shape: tuple[int, ...], ranks: Ranks
+) -> Iterator[Callable[[Array], None]]:
+    """Yield a function that takes this rank's rows of an array, `own_shape` in all, and writes them as `.npy`.
+
+    They come block by block. Rank 0 writes its own at once, and those that the others have kept when the block ends.
+    """
+    dtype, kept = np.dtype(dtype), []
+    shape = (int(ranks.total(own_shape[0])), *own_shape[1:])
+    with path.open("wb") if ranks.is_first else nullcontext() as handle:
+        if handle is not None:
+            _write_npy(handle, dtype, shape, [])
+
+        def append(rows: Array) -> None:
+            block = np.ascontiguousarray(rows, dtype)
+            kept.append(block) if handle is None else handle.write(_buffer(block))
+
+        yield append
+        blocks = ranks.stream(kept[0] if len(kept) == 1 else np.concatenate([np.empty((0, *shape[1:]), dtype), *kept]))
+        for block in blocks:
+            assert handle is not None, "rank 0 alone gets blocks"
+            handle.write(_buffer(block))
+
+
 def save_rows(path: Path, own: Array, ranks: Ranks) -> tuple[int, ...]:
     """Write an array as `.npy` and return its shape; `own` are the rows of this rank."""
-    shape = (int(ranks.total(len(own))), *own.shape[1:])
-    blocks = ranks.stream(np.ascontiguousarray(own))
-    if ranks.is_first:
-        with path.open("wb") as handle:
-            _write_npy(handle, own.dtype, shape, blocks)
-    else:
-        _use_up(blocks)
-    return shape
+    with open_rows(path, own.dtype, own.shape, ranks) as append:
+        append(own)
+    return (int(ranks.total(len(own))), *own.shape[1:])
 
 
 def save_csr_rows(path: Path, own: sp.csr_matrix, ranks: Ranks) -> tuple[int, int]:

@@ -71,7 +71,7 @@ class Turns(Generic[Item, Found]):
         for other in others:
             if not other.cancel():
                 other.result()
-        return [self._found[at] for at in range(len(self.items))]
+        return [self._found.pop(at) for at in range(len(self.items))]
 
 
 def in_turns(

@@ -16,7 +16,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 
 from xmlcli.batches import Rows, take_rows
+from xmlcli.config import ClfConfig
 from xmlcli.encoder import Encoder, TokenUse, bag
 from xmlcli.head import HeadPass, draw_kept
 from xmlcli.model import Classifiers, Model
@@ -76,17 +77,22 @@ class TrainingData:
         trainable = np.flatnonzero(Y.getnnz(axis=0))
         return TrainingData(X[own], Y[own], np.asarray(shortlist[own]), trainable, own, len(rows), ranks)
 
-    def batch(self, rows: npt.NDArray[np.int64], width: int) -> tuple[Rows, Rows, Ints]:
-        """Return X, Y and the first `width` of the shortlists of documents, counted over all ranks, in that order.
+    def for_steps(self, config: ClfConfig) -> TrainingData:
+        """Return the same without what steps leave out of the shortlists."""
+        width = self.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
+        return replace(self, shortlist=np.ascontiguousarray(self.shortlist[:, :width]))
+
+    def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Rows, Rows, Ints]:
+        """Return X, Y and shortlists of documents, counted over all ranks, in that order.
 
         Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
         """
         ranks = self.ranks
         if ranks.size == 1:
-            return take_rows(self.X, rows), take_rows(self.Y, rows), self.shortlist[rows, :width]
+            return take_rows(self.X, rows), take_rows(self.Y, rows), self.shortlist[rows]
         share = ranks.share(self.num_documents)
         mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
-        X, Y, shortlist = take_rows(self.X, mine), take_rows(self.Y, mine), self.shortlist[mine, :width]
+        X, Y, shortlist = take_rows(self.X, mine), take_rows(self.Y, mine), self.shortlist[mine]
         parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
         place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
         X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
@@ -112,8 +118,7 @@ def draw_step(data: TrainingData, schedule: Schedule, number: int, encoder: Enco
     ]
     rng = np.random.default_rng((seed, cycle, epoch, batch))
     kept = draw_kept(1 if encoder.residual is None else 2, len(rows), encoder.dim, encoder.dropout, rng)
-    width = data.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
-    X, Y, shortlist = data.batch(rows, width)
+    X, Y, shortlist = data.batch(rows)
     targets = draw_targets(Y, shortlist, data.trainable, config, rng).of_labels(data.ranks.share(L), L)
     return Step(X, TokenUse.of(X), targets, kept)
 

@@ -5,13 +5,14 @@ Of several ranks the first writes, what it has and what it gets from the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli import files, mapped, rowfiles
@@ -53,10 +54,18 @@ class Writer:
 
     def rows(self, name: str, own: Array) -> None:
         """Write an array of which each rank gives its rows."""
+        with self.open_rows(name, own.dtype, own.shape) as append:
+            append(own)
+
+    @contextmanager
+    def open_rows(self, name: str, dtype: npt.DTypeLike, own: tuple[int, ...]) -> Iterator[Callable[[Array], None]]:
+        """Yield a function that takes this rank's rows of an array block by block, so many as the shape `own` says."""
         path, spec = self._open(name, ".npy")
-        shape = rowfiles.save_rows(path, own, self._ranks)
-        check_values(path, self._dims, spec, own.dtype, shape)
-        self._close(name, dtype=str(own.dtype), shape=list(shape))
+        shape = (int(self._ranks.total(own[0])), *own[1:])
+        check_values(path, self._dims, spec, np.dtype(dtype), shape)
+        with rowfiles.open_rows(path, dtype, own, self._ranks) as append:
+            yield append
+        self._close(name, dtype=str(np.dtype(dtype)), shape=list(shape))
 
     def csr(self, name: str, matrix: sp.csr_matrix | sp.csr_array) -> None:
         """Write a CSR matrix as `.npz`."""

@@ -6,11 +6,11 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 
 from xmlcli.artifacts import Artifact
-from xmlcli.encoder import encode
+from xmlcli.encoder import Encoder, encode
 from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
 from xmlcli.neighbours import choose_bonus
 from xmlcli.stages.inputs import encoder_of, label_text_vectors
@@ -25,16 +25,14 @@ Floats = npt.NDArray[np.float32]
 
 _SHORTLIST = 100  # length at which the recall of a bonus is measured
 _VALIDATED = 1000  # documents on which it is, at most
+_SHORTEST = 1e-12  # vector that is scaled to unit length, as in torch's normalize
 
 
 def run(job: Job) -> None:
     """Train the proxy map and write the artifact `labels`; the map and the bonus carry over from the cycle before."""
     config, prepared, cycle, ranks = job.config.proxy, job.read("prepared"), job.call.cycle, job.ranks
     encoder = encoder_of(job)
-    X, Y = own_documents(prepared, "train", ranks)
-    documents = encode(encoder, X, progress=job.progress)
-    if config.unit_vectors:
-        documents = F.normalize(documents, dim=1)
+    documents, Y = _encoded(job, prepared, encoder)
     of_labels, text = carriers(prepared, Y, ranks), label_text(prepared, ranks) if config.label_text else None
     vectors = ranks.collect(documents.cpu().numpy(), of_labels.rows, prepared.dims["N"])
     centroids = Centroids(
@@ -55,6 +53,15 @@ def run(job: Job) -> None:
         out.rows("bonus.npy", label_bonus(frequencies, prepared.dims["N"], **chosen))
         out.tensors("proxy.safetensors", {name: tensor.cpu() for name, tensor in g.state_dict().items()})
         out.json("report.json", {"proxy_loss": loss, "bonus": chosen})
+
+
+def _encoded(job: Job, prepared: Artifact, encoder: Encoder) -> tuple[torch.Tensor, sp.csr_matrix]:
+    """Return the vectors of this rank's training documents, float32 (n, D), and their labels, CSR (n, L)."""
+    X, Y = own_documents(prepared, "train", job.ranks)
+    documents = encode(encoder, X, progress=job.progress)
+    if job.config.proxy.unit_vectors:
+        documents /= documents.norm(dim=1, keepdim=True).clamp_min(_SHORTEST)
+    return documents, Y
 
 
 def _choose_bonus(job: Job, prepared: Artifact, frequencies: Floats) -> dict[str, float]:

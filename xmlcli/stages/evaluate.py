@@ -39,14 +39,13 @@ Ints = npt.NDArray[np.int32]
 def run(job: Job) -> None:
     """Write the artifact `evaluation`: the combination, the test ranking, and the metrics of both splits."""
     config, prepared, ranks = job.config.evaluate, job.read("prepared"), job.ranks
-    engine = load_engine(job, prepared)
-    share = ranks.share(prepared.rows("X_validation.npz"))
-    candidates, scores = engine.score(prepared.csr_rows("X_validation.npz", share), progress=job.progress)
-    X, Y = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz")
-    candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
-    new = None
+    X, Y, new = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz"), None
     if config.combination == "logistic":
         new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
+    engine = load_engine(job, prepared)
+    share = ranks.share(X.shape[0])
+    candidates, scores = engine.score(prepared.csr_rows("X_validation.npz", share), progress=job.progress)
+    candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     voters = 0 if engine.voters is None else engine.voters.count
     combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights, voters))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from xmlcli.kinds import has_label_rows
-from xmlcli.linear import LinearTraining
+from xmlcli.linear import Block, LinearTraining, stack
 from xmlcli.model import Model, empty_model
 from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
@@ -24,17 +24,35 @@ SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 def run(job: Job) -> None:
     """Train one cycle from the classifiers of the cycle before and write the artifact `clf`."""
+    cycle = job.call.cycle or 1
+    model, steps, blocks = _train(job, cycle)  # the documents are let go
+    job.note_label_rows(len(model.classifiers.weight))
+    with job.write() as out:
+        _write(out, "model.safetensors", model.tensors())
+        if cycle < job.config.cycles:
+            _write(out, "optimiser.safetensors", model.optimiser_tensors())
+        if blocks is not None:
+            out.csr_rows("linear.npz", stack(blocks, len(model.encoder.tokens)))
+        out.json("state.json", {"cycle": cycle, "steps": cycle * steps})
+
+
+def _train(job: Job, cycle: int) -> tuple[Model, int, list[Block] | None]:
+    """Return the trained model, the steps of a cycle, and in the last one the sparse part."""
     prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
-    X, Y = (matrix(prepared, f"{table}_train.npz", ranks) for table in "XY")
-    data = TrainingData.of(X, Y, shortlist.array("indices.npy", mmap=ranks.size > 1), ranks)
+    data = TrainingData.of(
+        matrix(prepared, "X_train.npz", ranks), matrix(prepared, "Y_train.npz", ranks),
+        shortlist.array("indices.npy", mmap=True), ranks,
+    )  # fmt: skip
     schedule = Schedule.of(data.num_documents, job.config.cycles, job.config.clf)
-    share, cycle = ranks.share(Y.shape[1]), job.call.cycle or 1
-    model = _load(job, X.shape[1], share)
+    share = ranks.share(data.Y.shape[1])
+    model = _load(job, data.X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
     linear, start = None, checkpoint.restore()
     if job.config.linear.enabled and cycle == job.config.cycles:
+        everyones = prepared.mapped_csr("X_train.npz") if ranks.size > 1 else data.X
         words, config = prepared.csr_rows("label_words.npz", share), job.config.linear
-        linear = LinearTraining(*own_problems(data, X), words, config, first_label=share.start)
+        linear = LinearTraining(*own_problems(data, everyones), words, config, first_label=share.start)
+    data = data.for_steps(job.config.clf)
     sent = ranks.sent
     with aside(None if linear is None else linear.turns):
         train(
@@ -43,17 +61,10 @@ def run(job: Job) -> None:
         )  # fmt: skip
     if ranks.size > 1 and start < schedule.steps:
         job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
-    if linear is not None:
-        checkpoint.tick(schedule.steps)
-        sparse = linear.finish(job.progress)
-    job.note_label_rows(len(model.classifiers.weight))
-    with job.write() as out:
-        _write(out, "model.safetensors", model.tensors())
-        if cycle < job.config.cycles:
-            _write(out, "optimiser.safetensors", model.optimiser_tensors())
-        if linear is not None:
-            out.csr_rows("linear.npz", sparse)
-        out.json("state.json", {"cycle": cycle, "steps": cycle * schedule.steps})
+    if linear is None:
+        return model, schedule.steps, None
+    checkpoint.tick(schedule.steps)
+    return model, schedule.steps, linear.finish(job.progress)
 
 
 def _write(out: Writer, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
