@@ -9,7 +9,7 @@ read, all else is arithmetic on arrays of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,7 @@ from xmlcli.word_table import UNKNOWN
 
 _FORMAT = 2
 _READABLE = (1, 2)  # the first had no character n-grams
+_ENTRIES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -172,14 +173,24 @@ class TextFeatures:
         """Tf-idf of counts, in place."""
         if self.config.sublinear_tf:
             weights = np.log(np.arange(1, counts.data.max(initial=1) + 1, dtype=np.float32)) + np.float32(1.0)
-            counts.data = weights[counts.data.astype(np.int32) - 1]
-        return weigh_rows(counts, self.idf)
+            for block in _blocks(counts.nnz):
+                counts.data[block] = weights[counts.data[block].astype(np.int32) - 1]
+        _weigh_into(counts.data, counts, self.idf)
+        return counts
 
 
 def inverse_document_frequency(X: sp.csr_matrix) -> npt.NDArray[np.float32]:
     """Smoothed idf of every column, float32 (F,): ln((1 + N) / (1 + df)) + 1."""
-    frequency = np.bincount(X.indices[X.data != 0], minlength=X.shape[1])
+    frequency = np.zeros(X.shape[1], np.int64)
+    for block in _blocks(X.nnz):
+        frequency += np.bincount(X.indices[block][X.data[block] != 0], minlength=X.shape[1])
     return np.asarray(np.log((1.0 + X.shape[0]) / (1.0 + frequency)) + 1.0, dtype=np.float32)
+
+
+def _blocks(num_entries: int) -> Iterator[slice]:
+    """Yield slices of a matrix's entries, small beside all of them."""
+    for start in range(0, num_entries, _ENTRIES):
+        yield slice(start, start + _ENTRIES)
 
 
 def weigh_rows(X: sp.csr_matrix, idf: npt.NDArray[np.float32] | None) -> sp.csr_matrix:
@@ -188,10 +199,15 @@ def weigh_rows(X: sp.csr_matrix, idf: npt.NDArray[np.float32] | None) -> sp.csr_
     Returns:
         float32 CSR of the shape of `X`, a new matrix.
     """
-    weights, scaled = np.zeros(0, np.float32) if idf is None else idf, np.empty(X.nnz, np.float32)
-    values = X.data.astype(np.float32, copy=False)
-    over_rows(X.shape[0], lambda first, last: _weigh(X.indptr, X.indices, values, weights, first, last, scaled))
+    scaled = np.empty(X.nnz, np.float32)
+    _weigh_into(scaled, X, idf)
     return sp.csr_matrix((scaled, X.indices.copy(), X.indptr.copy()), shape=X.shape)
+
+
+def _weigh_into(scaled: npt.NDArray[np.float32], X: sp.csr_matrix, idf: npt.NDArray[np.float32] | None) -> None:
+    """Write the weighted values of X to `scaled`, which may be its own."""
+    values, weights = X.data.astype(np.float32, copy=False), np.zeros(0, np.float32) if idf is None else idf
+    over_rows(X.shape[0], lambda first, last: _weigh(X.indptr, X.indices, values, weights, first, last, scaled))
 
 
 @njit(cache=True, nogil=True)
@@ -213,12 +229,12 @@ def _choose_terms(places: Places, config: FeatureConfig) -> tuple[list[str], Num
     vocabulary = names = places.vocabulary
     terms: list[str] = []
     numbers = np.full((len(places.words), config.ngram_max), UNKNOWN, np.int32)
-    words = code = places.words.astype(np.int64)
+    words = code = places.words
     keys = np.arange(len(vocabulary))
     for length in range(1, config.ngram_max + 1):
         if length > 1:
             code, keys = _extend(code, places.shifted(words, length - 1), len(vocabulary))
-        frequencies = document_frequencies(places.offsets, code.astype(np.int32), len(keys))
+        frequencies = document_frequencies(places.offsets, code, len(keys))
         kept = np.flatnonzero(frequencies >= config.min_df)
         if length == 1:
             names = [vocabulary[word] for word in kept.tolist()]
@@ -226,7 +242,7 @@ def _choose_terms(places: Places, config: FeatureConfig) -> tuple[list[str], Num
             pairs = zip(*(part.tolist() for part in np.divmod(keys[kept], len(vocabulary))), strict=True)
             names = [f"{names[head]} {vocabulary[word]}" for head, word in pairs]
         # an n-gram rarer than min_df begins none that is not, so it need not be extended
-        renumber = np.full(len(keys) + 1, UNKNOWN, dtype=np.int64)
+        renumber = np.full(len(keys) + 1, UNKNOWN, np.int32)
         renumber[kept] = np.arange(len(kept))
         code = renumber[code]
         numbers[:, length - 1] = np.where(code == UNKNOWN, UNKNOWN, len(terms) + code)
@@ -245,10 +261,12 @@ def _most_frequent(counts: sp.csr_matrix, number: int) -> Codes:
     return np.sort(np.argsort(-total, kind="stable")[:number])
 
 
-def _extend(code: Codes, last: Codes, num_words: int) -> tuple[Codes, Codes]:
+def _extend(code: Numbers, last: Numbers, num_words: int) -> tuple[Numbers, Codes]:
     """n-grams made of an n-1-gram and the word behind it: the code of each, -1 where one of them is not known, and
     the key of each code, code of the n-1-gram times `num_words` plus code of the word."""
-    longer = np.full(len(code), UNKNOWN, dtype=np.int64)
+    longer = np.full(len(code), UNKNOWN, np.int32)
     possible = np.flatnonzero((code >= 0) & (last >= 0))
-    keys, longer[possible] = np.unique(code[possible] * num_words + last[possible], return_inverse=True)
+    keys, longer[possible] = np.unique(
+        code[possible].astype(np.int64) * num_words + last[possible], return_inverse=True
+    )
     return longer, keys

@@ -127,7 +127,8 @@ def _squares(X: sp.csr_matrix) -> Floats:
     found = np.empty(X.shape[0], np.float32)
     for at in range(0, len(found), _ROWS):
         rows = X[at : at + _ROWS]
-        found[at : at + _ROWS] = np.asarray(rows.multiply(rows).sum(axis=1), np.float32).ravel()
+        squares = sp.csr_matrix((rows.data * rows.data, rows.indices, rows.indptr), shape=rows.shape)
+        found[at : at + _ROWS] = squares.sum(axis=1).A1
     return found
 
 

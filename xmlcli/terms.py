@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from xmlcli.progress import Progress
 from xmlcli.word_table import UNKNOWN, WordTable
 
 Codes = npt.NDArray[np.int64]
+Number = TypeVar("Number", np.int32, np.int64)
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
 
@@ -71,11 +73,11 @@ class Places:
     def _texts(self) -> Codes:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    def shifted(self, codes: Codes, distance: int) -> Codes:
+    def shifted(self, codes: npt.NDArray[Number], distance: int) -> npt.NDArray[Number]:
         """The code `distance` places on in the same text, UNKNOWN where there is none, of codes (T,)."""
         if not distance:
             return codes
-        later = np.full(len(codes), UNKNOWN, dtype=np.int64)
+        later = np.full(len(codes), UNKNOWN, codes.dtype)
         same = self._texts[distance:] == self._texts[: len(codes) - distance]
         later[: len(codes) - distance][same] = codes[distance:][same]
         return later
