@@ -27,7 +27,7 @@ from xmlcli.datasets.find import locate
 from xmlcli.stages.raw import search_folders
 
 GIB, MIB = 2**30, 2**20
-OURS = "xmlcli"
+OURS, DEFAULT = "xmlcli", "default"
 WARM_UP = 50
 BESIDE = ["", "", "runs", "train s", "without test s", "ours / theirs", "ms/document", "ours / theirs", "MiB", "GiB"]
 ALONE = ["", "command ms/document", "p50 ms", "p99 ms", "start s", "GiB", "3 × prepared + model + optimisers, GiB"]
@@ -78,11 +78,17 @@ def open_data(spec: str, scratch: Path) -> Data:
     return Data(name, int(most) if most else None, scratch, test)
 
 
-def run_ours(data: Data, scratch: Path, effort: Effort) -> Line:
+def ours(profile: str) -> str:
+    """What stands in the table for our profile."""
+    return OURS if profile == DEFAULT else f"{OURS}, {profile}"
+
+
+def run_ours(data: Data, profile: str, scratch: Path, effort: Effort) -> Line:
     """Train in a fresh folder, export, and predict in every way; return one line of results."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         root, model = Path(folder) / "root", Path(folder) / "model"
-        options = [*data.options, *effort.options, "--root", str(root)]
+        chosen = [] if profile == DEFAULT else ["--profile", profile]
+        options = [*data.options, *chosen, *effort.options, "--root", str(root)]
         trained = measure([*XMLCLI, "train", *options])
         measure([*XMLCLI, "export", *options, str(model)])
         costs = provenance(root)
@@ -91,7 +97,7 @@ def run_ours(data: Data, scratch: Path, effort: Effort) -> Line:
         one_by_one = [sys.executable, __file__, "one", str(model), str(data.test), str(effort.timed)]
         milliseconds = [note for cost in costs.values() if (note := cost["notes"].get("predict_ms_per_document"))]
         return {
-            "name": OURS,
+            "name": ours(profile),
             "data": data.title,
             "wall_s": trained.seconds,
             "without_test_s": trained.seconds - sum(milliseconds) * num_test / 1000,
@@ -181,11 +187,10 @@ def report(lines: list[Line]) -> str:
         groups[line["data"]][line["name"]].append(line)
     beside, alone = [], []
     for data, programs in groups.items():
-        ours = programs.get(OURS, [])
+        own = {name: runs for name, runs in programs.items() if name.partition(",")[0] == OURS}
         for name, runs in programs.items():
-            beside.append([data, name, len(runs), *_beside(ours, runs)])
-        if ours:
-            alone.append([data, *_alone(ours)])
+            beside.append([data, name, len(runs), *_beside([] if name in own else list(own.values()), runs)])
+        alone += [[data + name.removeprefix(OURS), *_alone(runs)] for name, runs in own.items()]
     return f"{table(BESIDE, beside)}\n\n{table(ALONE, alone)}"
 
 
@@ -194,13 +199,13 @@ def _median(runs: list[Line], key: str) -> float | None:
     return float(statistics.median(values)) if values else None
 
 
-def _beside(ours: list[Line], runs: list[Line]) -> list[float | None]:
-    """Cells of one program; quotients of medians on the rows of the others."""
+def _beside(own: list[list[Line]], runs: list[Line]) -> list[object]:
+    """Cells of one program; quotients of medians, of each of our profiles and it."""
     cells = {key: _median(runs, key) for key in ("wall_s", "without_test_s", "ms", "model_bytes", "peak_bytes")}
 
-    def quotient(key: str) -> float | None:
-        mine, theirs = _median(ours, key), cells[key]
-        return mine / theirs if mine and theirs and runs is not ours else None
+    def quotient(key: str) -> str | None:
+        pairs = [(_median(mine, key), cells[key]) for mine in own]
+        return ", ".join(f"{mine / theirs:.3g}" for mine, theirs in pairs if mine and theirs) or None
 
     size, peak = cells["model_bytes"], cells["peak_bytes"]
     return [
@@ -221,6 +226,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", action="append", metavar="NAME[:MAX_DOCUMENTS]")
+    parser.add_argument(
+        "--profile", action="append", help="ours, repeated: each is run and set beside; by default default"
+    )
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="{data}, {documents} in it")
     parser.add_argument("--runs", type=int, default=3, help="of each program, by turns")
     parser.add_argument("--quick", action="store_true", help="a small part of the dataset demo, once")
@@ -247,7 +255,8 @@ def main() -> None:
         for spec in options.dataset or default:
             data = open_data(spec, Path(scratch))
             for _ in range(effort.runs):
-                keep(run_ours(data, Path(scratch), effort))
+                for profile in options.profile or [DEFAULT]:
+                    keep(run_ours(data, profile, Path(scratch), effort))
                 for name, command in peers:
                     keep(run_peer(name, command, data))
     print(f"{machine()}\n\n{report(lines)}")

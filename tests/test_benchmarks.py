@@ -34,15 +34,21 @@ def test_speed_sets_ours_beside_a_peer(tmp_path: Path) -> None:
     (tmp_path / "line").write_text(f"reading\nJSON {json.dumps(line)}\n")
     peer = f"Peer=echo {{data}} {{documents}} > {tmp_path}/asked; cat {tmp_path}/line"
     results = tmp_path / "results.jsonl"
-    beside, alone = run("speed.py", "--quick", "--peer", peer, "--results", str(results))
-    assert [row[:3] for row in beside[1:]] == [["demo, first 1,000", name, "1"] for name in ("xmlcli", "Peer")]
-    ours, theirs = (numbers(row[3:]) for row in beside[1:])
-    assert len(ours) == len(beside[0]) - 5  # no quotients with itself
-    assert len(theirs) == len(beside[0]) - 3
+    profiles = ("--profile", "default", "--profile", "fast")
+    beside, alone = run("speed.py", "--quick", *profiles, "--peer", peer, "--results", str(results))
+    names = ("xmlcli", "xmlcli, fast", "Peer")
+    assert [row[:3] for row in beside[1:]] == [["demo, first 1,000", name, "1"] for name in names]
+    assert all(len(numbers(row[3:])) == len(beside[0]) - 5 for row in beside[1:3])  # no quotients with itself
+    quotients = [numbers(cell.split(",")) for cell in (beside[3].pop(5), beside[3].pop(6))]
+    theirs = numbers(beside[3][3:])
+    assert [len(pair) for pair in quotients] == [2, 2]
+    assert len(theirs) == len(beside[0]) - 5
     assert theirs[:2] == [2.0, 2.0]
-    assert theirs[3] == 0.1
+    assert theirs[2] == 0.1
     lines = [json.loads(text) for text in results.read_text().splitlines()]
-    assert abs(theirs[2] / (lines[0]["without_test_s"] / 2.0) - 1) < 0.01
+    for line, quotient in zip(lines, quotients[0], strict=False):
+        assert abs(quotient / (line["without_test_s"] / 2.0) - 1) < 0.01
+    assert [row[0] for row in alone[1:]] == ["demo, first 1,000", "demo, first 1,000, fast"]
     assert lines[0]["without_test_s"] < lines[0]["wall_s"]
     assert lines[0]["peak_bytes"] > 100 * 2**20
     assert (tmp_path / "asked").read_text().split()[-1] == "1000"

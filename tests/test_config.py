@@ -84,7 +84,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str, words: 
 def test_an_absent_pipeline_names_those_that_are_there() -> None:
     names = ", ".join(sorted(path.stem for path in PIPELINES.glob("*.yaml")))
     assert names.startswith("authors, ")
-    assert names.endswith(", default")
+    assert names.endswith(", default, fast")
     with pytest.raises(ConfigError, match=names):
         load_config(PIPELINES / "nonsense.yaml")
 
