@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 
+from xmlcli import features
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
 
@@ -237,3 +238,13 @@ def test_given_features_are_weighted_as_scikit_learn_weighs_them() -> None:
     norms = np.sqrt(plain.multiply(plain).sum(axis=1)).A1
     np.testing.assert_allclose(norms, np.diff(X.indptr) > 0, atol=1e-6)
     assert (before != X).nnz == 0
+
+
+def test_how_many_entries_are_weighed_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, config = TEXTS * 3, FeatureConfig(ngram_max=2, char_ngrams=3)
+    fitted, whole = TextFeatures.fit_transform(texts, config)
+    monkeypatch.setattr(features, "_ENTRIES", 7)
+    found, X = TextFeatures.fit_transform(texts, config)
+    assert found.to_json() == fitted.to_json()
+    assert X.nnz > 7
+    np.testing.assert_array_equal(X.toarray(), whole.toarray())

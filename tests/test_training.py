@@ -252,17 +252,6 @@ def test_slices_cover_the_labels_in_whole_turns_of_the_threads(threads: int) -> 
         assert slices == 1 if U <= 1024 else slices <= threads * (U // (threads * 1024) + 1)
 
 
-def test_documents_without_features_or_labels_are_not_trained_on() -> None:
-    X = sp.csr_matrix(np.array([[1, 0], [0, 0], [0, 1], [1, 1]], np.float32))
-    Y = sp.csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], np.float32))
-    found = TrainingData.of(X, Y, np.arange(8, dtype=np.int32).reshape(4, 2))
-    assert found.X.toarray().tolist() == [[1, 0], [1, 1]]
-    assert found.Y.toarray().tolist() == [[0, 1, 0], [0, 1, 0]]
-    assert found.shortlist.tolist() == [[0, 1], [6, 7]]
-    assert 1 in found.trainable
-    assert 2 not in found.trainable
-
-
 def planted(config: ClfConfig) -> tuple[Model, TrainingData, Schedule]:
     X, Y = collection(150, 20, 0)
     model = drawn_model(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
