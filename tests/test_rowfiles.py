@@ -41,6 +41,27 @@ def test_an_array_has_the_same_bytes(tmp_path: Path, array: np.ndarray) -> None:
     assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
+def test_rows_that_come_in_blocks_have_the_same_bytes(tmp_path: Path) -> None:
+    array = np.arange(21, dtype=np.float32).reshape(7, 3)
+    np.save(tmp_path / "whole.npy", array)
+    with rowfiles.open_rows(tmp_path / "rows.npy", np.float32, (7, 3), ALONE) as append:
+        for block in (array[:4], array[4:4], np.asfortranarray(array[4:])):  # one is empty, one in another order
+            append(block)
+    assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [(np.zeros((1, 3), np.float32), "expected 2 rows, found 1"), (np.zeros((2, 3)), "found float64")],
+)
+def test_rows_of_another_number_or_dtype_are_refused(tmp_path: Path, block: np.ndarray, words: str) -> None:
+    with (
+        pytest.raises(ValueError, match=words),
+        rowfiles.open_rows(tmp_path / "rows.npy", np.float32, (2, 3), ALONE) as append,
+    ):
+        append(block)
+
+
 def test_tensors_have_the_same_bytes_and_give_any_rows(tmp_path: Path) -> None:
     tensors = {
         "tokens.steps": torch.tensor([7]), "classifiers.weight": torch.rand(5, 3), "b": torch.rand(5, 1),

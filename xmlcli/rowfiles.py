@@ -36,18 +36,24 @@ def open_rows(
     """Yield a function that takes this rank's rows of an array, `own_shape` in all, and writes them as `.npy`.
 
     They come block by block. Rank 0 writes its own at once, and those that the others have kept when the block ends.
+    Raises ValueError for another dtype, and where they are not as many as was said.
     """
-    dtype, kept = np.dtype(dtype), []
+    dtype, kept, done = np.dtype(dtype), [], 0
     shape = (int(ranks.total(own_shape[0])), *own_shape[1:])
     with path.open("wb") if ranks.is_first else nullcontext() as handle:
         if handle is not None:
             _write_npy(handle, dtype, shape, [])
 
         def append(rows: Array) -> None:
-            block = np.ascontiguousarray(rows, dtype)
+            nonlocal done
+            if rows.dtype != dtype:
+                raise ValueError(f"{path.name}: expected {dtype}, found {rows.dtype}")
+            done, block = done + len(rows), np.ascontiguousarray(rows)
             kept.append(block) if handle is None else handle.write(_buffer(block))
 
         yield append
+        if done != own_shape[0]:
+            raise ValueError(f"{path.name}: expected {own_shape[0]} rows, found {done}")
         blocks = ranks.stream(kept[0] if len(kept) == 1 else np.concatenate([np.empty((0, *shape[1:]), dtype), *kept]))
         for block in blocks:
             assert handle is not None, "rank 0 alone gets blocks"

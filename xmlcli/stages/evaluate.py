@@ -43,8 +43,7 @@ def run(job: Job) -> None:
     if config.combination == "logistic":
         new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
     engine = load_engine(job, prepared)
-    share = ranks.share(X.shape[0])
-    candidates, scores = engine.score(prepared.csr_rows("X_validation.npz", share), progress=job.progress)
+    candidates, scores = engine.score(X[ranks.share(X.shape[0])], progress=job.progress)
     candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     voters = 0 if engine.voters is None else engine.voters.count

@@ -55,7 +55,7 @@ def run(job: Job) -> None:
                 rows, progress = X[block], partial(_go_on, job.progress, block, X.shape[0])
                 tables = search(block, rows, unit(encode(encoder, rows)), progress)
                 hits += count_hits(tables[0], Y[block])
-                for write, table in zip(append, tables, strict=False):
+                for write, table in zip(append, tables, strict=True):
                     write(table)
                 progress("shortlist", block.stop - block.start, 0)
         X_validation, Y_validation = own_documents(prepared, "validation", ranks)
@@ -90,8 +90,8 @@ def _go_on(progress: Progress, block: slice, total: int, what: str, done: int, o
 
 
 Search = Callable[[slice, sp.csr_matrix, Floats, Progress], tuple[Array, ...]]
-"""Finds the shortlists of a block of documents: which these are, their words and vectors → indices, scores, and what
-words proposed."""
+"""Finds the shortlists of a block of documents: which these are, their words and vectors → indices, scores, and in the
+first cycle what words proposed."""
 
 
 def _search_labels(
@@ -117,6 +117,6 @@ def _decide(job: Job, labels: LabelVectors, frequencies: Floats) -> Search:
             own = slice(first + block.start, first + block.stop)
             proposals = Proposals(*(earlier.array_rows(name, own) for name in ("proposals.npy", "proposal_scores.npy")))
         found = decide(proposals, documents, labels.Z, config.vectors, size, num_labels, ranks)
-        return *found, proposals.labels, proposals.scores
+        return found if index is None else (*found, proposals.labels, proposals.scores)
 
     return search

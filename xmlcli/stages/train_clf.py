@@ -13,7 +13,7 @@ from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
 from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import matrix
+from xmlcli.stages.owned import all_rows, matrix
 from xmlcli.threads import aside
 from xmlcli.training import TrainingData, train
 from xmlcli.writing import Writer
@@ -49,7 +49,7 @@ def _train(job: Job, cycle: int) -> tuple[Model, int, list[Block] | None]:
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
     linear, start = None, checkpoint.restore()
     if job.config.linear.enabled and cycle == job.config.cycles:
-        everyones = prepared.mapped_csr("X_train.npz") if ranks.size > 1 else data.X
+        everyones = all_rows(prepared, "X_train.npz", data.X, ranks)
         words, config = prepared.csr_rows("label_words.npz", share), job.config.linear
         linear = LinearTraining(*own_problems(data, everyones), words, config, first_label=share.start)
     data = data.for_steps(job.config.clf)
