@@ -1,45 +1,36 @@
-"""The real stages end to end on a tiny dataset: what comes out, what a kill leaves behind, who reads test labels."""
+"""The real stages end to end on a tiny dataset: what comes out, and who reads test labels."""
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 import torch
-from tiny import LABELS, PROFILES, PROJECT, contents, opened, run, write_dataset
+from tiny import LABELS, PROFILES, contents, finished_root, opened, run, shared_dataset, write_dataset
 
-from xmlcli import cli, files, label_embeddings, pipeline, training
+from xmlcli import files, label_embeddings, pipeline, training
 from xmlcli.artifacts import read
 from xmlcli.label_embeddings import ProxyMap
 from xmlcli.model import Model
 from xmlcli.stages import embed_labels, train_clf
 from xmlcli.threads import Turns
-from xmlcli.workspace import Ref, Workspace
+from xmlcli.workspace import Ref
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("data") / "tiny")
+def dataset() -> Path:
+    return shared_dataset()
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> dict[str, Path]:
-    """A root for each profile with a finished run in it; tests leave it as it is."""
-    found = {profile: tmp_path_factory.mktemp(profile) for profile in PROFILES}
-    for profile, root in found.items():
-        run(root, dataset, profile)
-    return found
+def roots() -> dict[str, Path]:
+    """A root for each profile with a finished run in it."""
+    return {profile: finished_root(profile) for profile in PROFILES}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -222,116 +213,3 @@ def test_a_cut_off_beyond_the_ranking_kept_is_measured(tmp_path: Path, dataset: 
 def test_other_settings_train_too(tmp_path: Path, dataset: Path, change: dict[str, object]) -> None:
     session = run(tmp_path, dataset, "default", **{"cycles": 1, "clf__max_epochs": 2, **change})
     assert json.loads(session.workspace.metrics(1).read_text())["P@1"] > 30
-
-
-STOPPED = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import tiny
-from xmlcli.stages import train_clf
-
-class Halting(train_clf.Checkpoint):
-    def tick(self, step):
-        super().tick(step)
-        if step == 5 and len(list(self._paths[0].parents[1].glob("train-clf-2"))):
-            Path(sys.argv[4]).touch()
-            time.sleep(600)
-
-train_clf.Checkpoint = Halting
-tiny.run(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[5], clf__checkpoint_seconds=0.0)
-"""
-
-
-def stopped_in_training(root: Path, dataset: Path, profile: str, mark: Path) -> subprocess.Popen[bytes]:
-    """Start a run in another process and return when it stands still in cycle 2 of train-clf, after its fifth step."""
-    words = [sys.executable, "-c", STOPPED, str(PROJECT / "tests"), str(root), str(dataset), str(mark), profile]
-    process = subprocess.Popen(words)
-    deadline = time.monotonic() + 90
-    while not mark.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return process
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_a_killed_run_goes_on_to_the_same_bytes_and_keeps_others_out_meanwhile(
-    roots: dict[str, Path],
-    dataset: Path,
-    tmp_path: Path,
-    profile: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    root = tmp_path / "root"
-    process = stopped_in_training(root, dataset, profile, tmp_path / "mark")
-    try:
-        words = ["train", "--dataset", str(dataset), "--profile", profile, "--root", str(root), "--device", "cpu"]
-        assert main(monkeypatch, *words) == 2
-        shown = capsys.readouterr()
-        assert shown.out == ""
-        assert len(shown.err.splitlines()) == 1
-        assert "another run works on" in shown.err
-    finally:
-        process.kill()
-    assert process.wait() == -signal.SIGKILL
-
-    steps: list[int] = []
-    started: list[str] = []
-    session, calls = opened(root, dataset, profile, clf__checkpoint_seconds=0.0)
-    session = replace(
-        session,
-        on_start=lambda call, why: started.append(call.name),
-        progress=lambda label, done, total: steps.append(done) if label == "train" else None,
-    )
-    pipeline.run(session, calls, calls)
-    assert started[0] == "train-clf-2"
-    assert steps[0] == 6
-    assert contents(root) == contents(roots[profile])
-    assert not list(root.rglob(".*"))
-
-
-def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """Run a command in this process and return its exit code."""
-    monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(sys, "argv", ["xmlcli", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def evaluated(
-    roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """Return a function that runs `xmlcli evaluate` on the finished default run and returns what it prints."""
-
-    def evaluate(*words: str) -> str:
-        assert main(monkeypatch, "evaluate", "--root", str(roots["default"]), *words) == 0
-        shown = capsys.readouterr()
-        assert shown.err == ""
-        return shown.out
-
-    return evaluate
-
-
-def test_evaluate_prints_one_json_object_with_metrics_and_costs(evaluated: Callable[..., str]) -> None:
-    found = json.loads(evaluated("--json"))
-    assert found.keys() == {
-        "dataset", "cycle", "metrics", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
-    }  # fmt: skip
-    assert (found["dataset"], found["cycle"]) == ("tiny", 2)
-    names = {f"{name}@{k}" for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in (1, 3, 5)}
-    assert found["metrics"].keys() == names
-    assert all(found[cost] > 0 for cost in ("train_seconds", "predict_ms_per_document", "model_bytes"))
-
-
-def test_evaluate_computes_a_metric_that_was_not_measured_from_the_ranking(
-    evaluated: Callable[..., str], roots: dict[str, Path]
-) -> None:
-    workspace = Workspace(roots["default"], "tiny")
-    top = np.load(workspace.artifact(Ref("evaluation", 2)) / "test_top.npy")
-    truth = sp.load_npz(workspace.artifact(Ref("prepared")) / "Y_test.npz").toarray()
-    hits = np.mean([truth[i, label] for i, row in enumerate(top[:, :2]) for label in row])
-    assert evaluated("--metric", "P@2") == f"P@2 {100 * hits:.2f}\n"

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from carried import texts_and_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
@@ -248,3 +249,14 @@ def test_how_many_entries_are_weighed_at_a_time_changes_nothing(monkeypatch: pyt
     assert found.to_json() == fitted.to_json()
     assert X.nnz > 7
     np.testing.assert_array_equal(X.toarray(), whole.toarray())
+
+
+def test_a_single_text_has_the_features_it_has_among_many() -> None:
+    texts = [*texts_and_labels(40, 5)[0], "", "é Ünder a b", "Zoë zoë 12"]
+    features = TextFeatures.fit(texts, FeatureConfig(min_df=1))
+    together = features.transform(texts)
+    for row, text in enumerate(texts):
+        alone = features.transform([text])
+        assert alone.shape == (1, together.shape[1])
+        assert alone.indices.tolist() == together[row].indices.tolist()
+        assert alone.data.tobytes() == together[row].data.tobytes()

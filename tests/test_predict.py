@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import carried
@@ -17,30 +15,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from carried import PROJECT, texts_and_labels
-from planted import write_rows
+from commands import main
 
-from xmlcli import cli
-from xmlcli.datasets.documents import BLOCK, read_documents
-from xmlcli.datasets.raw import TableColumns
-from xmlcli.errors import DatasetError, UsageError
-from xmlcli.features import FeatureConfig, TextFeatures
+from xmlcli.datasets.documents import BLOCK
 from xmlcli.predictor import Model, load
 
 TEXTS = texts_and_labels(40, 5)[0]
-
-
-def main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.chdir(PROJECT)
-    monkeypatch.setattr(sys, "argv", ["xmlcli", "predict", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(stop.value.code or 0)
-
-
-def read(path: Path, *, as_text: bool = True, **columns: str) -> list[str]:
-    return [
-        text for block in read_documents(str(path), as_text=as_text, columns=TableColumns(**columns)) for text in block
-    ]
 
 
 def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +40,7 @@ def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.M
             "--threshold",
             "0.1",
         )
-        assert main(monkeypatch, *words) == 0
+        assert main(monkeypatch, "predict", *words) == 0
     expected = model.predict([*TEXTS, "", "unheard"], 3, threshold=0.1)
     lines = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert [line["document"] for line in lines] == list(range(1, len(expected) + 1))
@@ -80,7 +60,8 @@ def test_lines_tsv_and_matrix_say_the_same(tmp_path: Path, monkeypatch: pytest.M
 def test_one_text_prints_a_table_from_the_last_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(monkeypatch, "--root", str(carried.run()), "--text", "storms0 storms1 storms2", "-k", "2") == 0
+    words = ("--root", str(carried.run()), "--text", "storms0 storms1 storms2", "-k", "2")
+    assert main(monkeypatch, "predict", *words) == 0
     shown = capsys.readouterr().out
     assert "probability" in shown
     assert "storms" in shown
@@ -90,9 +71,9 @@ def test_a_dataset_by_name_predicts_with_the_settings_it_was_trained_with(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:  # one cycle; the pipeline file has two
     place = ("--root", str(carried.run()), "--dataset", str(carried.run() / "data" / "subjects"))
-    assert main(monkeypatch, *place, "--text", "storms0 storms1 storms2", "-k", "1") == 0
+    assert main(monkeypatch, "predict", *place, "--text", "storms0 storms1 storms2", "-k", "1") == 0
     assert "storms" in capsys.readouterr().out
-    assert main(monkeypatch, *place, "--text", "storms0", "--set", "cycles=2") == 2
+    assert main(monkeypatch, "predict", *place, "--text", "storms0", "--set", "cycles=2") == 2
     assert "no evaluation artifact" in capsys.readouterr().err
 
 
@@ -103,7 +84,7 @@ def test_documents_vote_as_they_did_when_the_combination_was_fitted(
     text = carried.works_in_volumes(1, 7)[0][0]
     answers = []
     for settings in ((), ("--set", "evaluate.voters=null"), ("--set", "evaluate.voters=3")):
-        assert main(monkeypatch, *place, "--text", text, *settings) == 0
+        assert main(monkeypatch, "predict", *place, "--text", text, *settings) == 0
         answers.append(capsys.readouterr().out)
     assert len(set(answers)) == 1
 
@@ -120,65 +101,10 @@ def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.txt", "one\ntwo, 2\n\n"),
-        ("a.txt", "\ufeffone\r\ntwo, 2\r\n\r\n"),
-        ("a.jsonl", '{"text": "one"}\n{"text": "two, 2", "labels": ["x"]}\n""\n'),
-        ("lines-of.unknown", '{"text": "one"}\n{"text": "two, 2"}\n{"text": null}\n'),
-        ("tst.json", '{"title": "one", "content": ""}\n{"title": "two,", "content": "2"}\n{"title": ""}\n'),
-        ("a.csv", 'id,text\n1,one\n2,"two, 2"\n3,\n'),
-        ("a.tsv", "text\tother\none\t1\ntwo, 2\t\n\t3\n"),
-    ],
-)
-def test_texts_come_from_any_format(tmp_path: Path, name: str, content: str) -> None:
-    (tmp_path / name).write_text(content)
-    assert read(tmp_path / name) == ["one", "two, 2", ""]
-    with gzip.open(tmp_path / f"{name}.gz", "wt") as file:
-        file.write(content)
-    assert read(tmp_path / f"{name}.gz") == ["one", "two, 2", ""]
-
-
-def test_a_folder_gives_its_test_documents() -> None:
-    assert read(carried.run() / "data" / "subjects") == texts_and_labels(80, len("test"))[0]
-
-
-def test_a_folder_of_tables_needs_no_labels(tmp_path: Path) -> None:
-    (tmp_path / "test.csv").write_text("id,summary\n1,one\n2,two\n")
-    (tmp_path / "train.csv").write_text("id,summary\n")
-    assert read(tmp_path, text="summary") == ["one", "two"]
-    (tmp_path / "test.csv").unlink()
-    assert read(tmp_path, text="summary") == []
-
-
-def test_libsvm_is_as_wide_as_the_model(tmp_path: Path) -> None:
-    (tmp_path / "new.svm").write_text("1,2 0:0.5 2:1\n")
-    for asked, width in ((0, 3), (3, 3), (7, 7)):
-        (block,) = read_documents(str(tmp_path / "new.svm"), as_text=False, num_features=asked)
-        assert block.shape == (1, width)
-
-
 def test_brackets_in_a_label_are_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(Model, "predict", lambda *args, **options: [[("[sic] a [/b]", 0.5)]])
-    assert main(monkeypatch, "--model", str(carried.folder()), "--text", "a") == 0
+    assert main(monkeypatch, "predict", "--model", str(carried.folder()), "--text", "a") == 0
     assert "[sic] a [/b]" in capsys.readouterr().out
-
-
-def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
-    X = sp.csr_matrix(np.array([[0.5, 0, 1], [0, 0, 0], [0, 0.25, 0]], np.float32))
-    sp.save_npz(tmp_path / "x.npz", X)
-    write_rows(tmp_path / "x.txt", X, sp.csr_matrix(np.eye(3, dtype=np.float32)))
-    for name in ("x.npz", "x.txt"):
-        (block,) = read_documents(str(tmp_path / name), as_text=False)
-        assert (block != X).nnz == 0
-
-
-def test_no_more_than_a_block_is_held(tmp_path: Path) -> None:
-    (tmp_path / "many.txt").write_text("a line\n" * (2 * BLOCK + 5) + "the last")
-    sizes = [len(block) for block in read_documents(str(tmp_path / "many.txt"), as_text=True)]
-    assert sum(sizes) == 2 * BLOCK + 6
-    assert max(sizes) == BLOCK
 
 
 def test_a_pipe_is_answered_line_by_line_and_interrupts_leave_whole_lines() -> None:
@@ -246,17 +172,6 @@ def test_a_bad_document_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["documents.jsonl", "found.tsv"]
 
 
-def test_a_single_text_has_the_features_it_has_among_many() -> None:
-    texts = [*TEXTS, "", "é Ünder a b", "Zoë zoë 12"]
-    features = TextFeatures.fit(texts, FeatureConfig(min_df=1))
-    together = features.transform(texts)
-    for row, text in enumerate(texts):
-        alone = features.transform([text])
-        assert alone.shape == (1, together.shape[1])
-        assert alone.indices.tolist() == together[row].indices.tolist()
-        assert alone.data.tobytes() == together[row].data.tobytes()
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -270,49 +185,5 @@ def test_a_single_text_has_the_features_it_has_among_many() -> None:
 def test_wrong_uses_are_told(
     words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(monkeypatch, "--model", str(carried.folder()), *words) == 2
+    assert main(monkeypatch, "predict", "--model", str(carried.folder()), *words) == 2
     assert said in capfd.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.jsonl", '{"text": 3}\n', "line 1: expected text under 'text'"),
-        ("a.jsonl", "[1]\n", "a JSON object or text"),
-        ("a.csv", "name\nx\n", "no column 'text'"),
-        ("a.npz", "nothing", "no sparse matrix"),
-    ],
-)
-def test_malformed_documents_are_told(tmp_path: Path, name: str, content: str, said: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DatasetError, match=said):
-        list(read_documents(str(tmp_path / name), as_text=True))
-
-
-def test_documents_of_the_wrong_kind_are_refused() -> None:
-    model = load(carried.folder())
-    for documents in ("a text", None, 5, [3], sp.csr_matrix((1, 4))):
-        with pytest.raises(UsageError):
-            model.predict(documents)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"documents\[1\](.|\n)*NoneType"):
-        model.predict(["a", None])  # type: ignore[list-item]
-    for k in (0, 2.5, None, "3"):
-        with pytest.raises(UsageError, match="1 or more"):
-            model.predict(["a"], k)  # type: ignore[arg-type]
-    assert model.predict(["ships0"], np.int64(2)) == model.predict(["ships0"], 2)
-
-
-def test_several_threads_get_the_answers_of_one() -> None:
-    model = load(carried.folder())
-    alone = [model.predict([text], 3) for text in TEXTS]
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda text: model.predict([text], 3), TEXTS * 5)) == alone * 5
-
-
-def test_k_beyond_the_labels_gives_all_of_them_and_a_threshold_fewer() -> None:
-    model: Model = load(carried.folder())
-    (everything,) = model.predict(["ships0"], 1000)
-    assert sorted(name for name, _ in everything) == sorted(model.label_names)
-    assert everything == sorted(everything, key=lambda pair: -pair[1])
-    assert model.predict(["ships0"], 1000, threshold=0.5) == [[pair for pair in everything if pair[1] >= 0.5]]
-    assert model.predict([]) == []

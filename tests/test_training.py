@@ -1,4 +1,4 @@
-"""Targets against loops, a step's gradients against autograd's, what training finds, going on from a checkpoint."""
+"""A step's gradients against autograd's, what training finds, going on from a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-import scipy.sparse as sp
 import torch
-from fakes import drawn_model, make_config
-from planted import collection, labels, sparse_rows
+from fakes import drawn_model
+from planted import collection, sparse_rows
+from shortlisted import AUTHORS, BATCH, DOCUMENT, batch, cells, shortlists
 
 from xmlcli import training
 from xmlcli.config import ClfConfig, ModelConfig
@@ -24,123 +23,7 @@ from xmlcli.schedule import Schedule
 from xmlcli.targets import Targets, draw_targets
 from xmlcli.training import Step, TrainingData, train, train_step
 
-BATCH = replace(
-    make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
-    learning_rate=0.1, token_rate_documents=None, residual_rate=0.1, schedule="linear", negatives="batch",
-    hard_negatives=3, random_negatives=0, max_positives=None,
-)  # fmt: skip
-DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)
-AUTHORS = replace(DOCUMENT, max_positives=20)
 ENCODER = ModelConfig(dim=6, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
-
-
-def shortlists(N: int, L: int, k: int, seed: int) -> npt.NDArray[np.int32]:
-    """Random shortlists, every third one cut short by padding."""
-    found = np.argsort(np.random.default_rng(seed).random((N, L)), axis=1)[:, :k].astype(np.int32)
-    found[::3, k // 2 :] = L
-    return found
-
-
-def batch(seed: int, *, B: int = 12, L: int = 15, most: int = 5) -> tuple[sp.csr_matrix, npt.NDArray[np.int32]]:
-    """Y (B, L) whose last two labels have no document, and shortlists that name them all the same."""
-    rng = np.random.default_rng(seed)
-    Y = labels(B, L - 2, rng.integers(1, most, B), rng)
-    Y = sp.csr_matrix((Y.data, Y.indices, Y.indptr), shape=(B, L))
-    return Y, shortlists(B, L, 7, seed)
-
-
-def cells(Y: sp.csr_matrix, shortlist: npt.NDArray[np.int32], config: ClfConfig) -> npt.NDArray[np.bool_]:
-    """Which documents and labels count in the loss, bool (B, L), by loops; all positives are kept."""
-    B, L = Y.shape
-    truth = Y.toarray() > 0
-    counts = np.zeros((B, L), bool)
-    for i in range(B):
-        if config.negatives == "document":
-            own = np.flatnonzero(truth[i]).tolist()
-            others = [j for j in shortlist[i] if j < L and j not in own]
-            counts[i, own + others[: max(len(shortlist[i]) - len(own), 0)]] = True
-        else:
-            counts[:, [j for j in shortlist[i, : config.hard_negatives] if j < L]] = True
-            counts[:, truth[i]] = True
-    if config.negatives == "batch":
-        counts[:, L - 2 :] = False
-    return counts
-
-
-def spread(targets: Targets, L: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """The targets as bool (B, L): which cells count, and which of them are positive."""
-    B = int(targets.rows.max()) + 1
-    counts, positive = np.zeros((B, L), bool), np.zeros((B, L), bool)
-    counts[:, targets.labels] = True if targets.mask is None else targets.mask
-    positive[targets.rows, targets.labels[targets.columns]] = True
-    return counts, positive
-
-
-@pytest.mark.parametrize("config", [BATCH, DOCUMENT], ids=["batch", "document"])
-@pytest.mark.parametrize("seed", range(5))
-def test_targets_are_positives_and_shortlisted_negatives(config: ClfConfig, seed: int) -> None:
-    Y, shortlist = batch(seed, L=60)
-    targets = draw_targets(Y, shortlist, np.arange(58), config, np.random.default_rng(seed))
-    counts, positive = spread(targets, 60)
-    assert (np.diff(targets.labels) > 0).all()
-    assert positive.tolist() == (Y.toarray() > 0).tolist()
-    assert counts.tolist() == cells(Y, shortlist, config).tolist()
-
-
-def test_random_negatives_are_trainable_and_count_for_all_documents() -> None:
-    Y, shortlist = batch(0, L=200)
-    config = replace(BATCH, hard_negatives=0, random_negatives=30)
-    trainable = np.arange(0, 198, 2)
-    Y = sp.csr_matrix((Y.data, (Y.nonzero()[0], Y.nonzero()[1] // 2 * 2)), shape=Y.shape)
-    targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(0))
-    counts, positive = spread(targets, 200)
-    extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
-    assert 10 < len(extra) <= 30
-    assert np.isin(extra, trainable).all()
-    assert (counts == counts.any(axis=0)).all()
-
-
-def test_an_unkept_positive_that_was_retrieved_is_a_negative_as_with_the_authors() -> None:
-    """30 positives, all retrieved, k = 40: 20 targets of 1, 10 true labels and 10 others of 0 (method notes, D1)."""
-    Y = sp.csr_matrix((np.arange(100) < 30).astype(np.float32)[None])
-    shortlist = np.arange(40, dtype=np.int32)[None]
-    kept = []
-    for seed in range(4):
-        targets = draw_targets(Y, shortlist, np.arange(100), AUTHORS, np.random.default_rng(seed))
-        counts, positive = spread(targets, 100)
-        assert positive.sum() == 20
-        assert positive[0, :30].sum() == 20
-        assert counts[0].nonzero()[0].tolist() == list(range(40))
-        kept.append(tuple(positive[0].nonzero()[0]))
-    assert len(set(kept)) == 4  # drawn anew each time
-
-
-def test_true_labels_are_never_negatives_of_ours() -> None:
-    Y = sp.csr_matrix((np.arange(100) < 30).astype(np.float32)[None])
-    shortlist = np.arange(40, dtype=np.int32)[None]
-    for config in (BATCH, DOCUMENT):
-        targets = draw_targets(
-            Y, shortlist, np.arange(100), replace(config, hard_negatives=40), np.random.default_rng(0)
-        )
-        counts, positive = spread(targets, 100)
-        assert positive[0].nonzero()[0].tolist() == list(range(30))
-        assert (counts & ~positive)[0].nonzero()[0].tolist() == list(range(30, 40))
-
-
-def test_documents_of_few_labels_keep_them_all_with_the_authors() -> None:
-    Y, shortlist = batch(1)
-    targets = draw_targets(Y, shortlist, np.arange(13), AUTHORS, np.random.default_rng(0))
-    counts, positive = spread(targets, 15)
-    assert positive.tolist() == (Y.toarray() > 0).tolist()
-    assert counts.tolist() == cells(Y, shortlist, DOCUMENT).tolist()
-
-
-def test_the_farthest_retrieved_labels_make_room_for_positives() -> None:
-    Y = sp.csr_matrix((np.isin(np.arange(10), [0, 8, 9])).astype(np.float32)[None])
-    shortlist = np.array([[5, 0, 4, 3, 2]], np.int32)
-    targets = draw_targets(Y, shortlist, np.arange(10), DOCUMENT, np.random.default_rng(0))
-    counts, _ = spread(targets, 10)
-    assert counts[0].nonzero()[0].tolist() == [0, 4, 5, 8, 9]
 
 
 class Recorder:

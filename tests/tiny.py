@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +63,27 @@ def run(root: Path, dataset: Path, profile: str, **more: object) -> Session:
     return session
 
 
+@cache
+def shared_dataset() -> Path:
+    """The dataset, written once a session; tests leave it as it is."""
+    return write_dataset(_temporary() / "tiny")
+
+
+@cache
+def finished_root(profile: str) -> Path:
+    """A root with a finished run on the shared dataset, made once a session; tests leave it as it is."""
+    root = _temporary()
+    run(root, shared_dataset(), profile)
+    return root
+
+
 def contents(root: Path) -> dict[str, bytes]:
     """Every file of every artifact below a root, by its path there."""
     folder = root / "artifacts"
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _temporary() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="xmlcli-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
