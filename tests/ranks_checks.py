@@ -147,8 +147,9 @@ def check_training(ranks: Ranks) -> None:
             assert wanted.shape == models[1][name].shape
             assert torch.allclose(models[1][name].double(), wanted.double(), atol=2e-4), (changes, name)
     words = word_centroids(X, Y, None)
-    one = LinearTraining(*own_problems(TrainingData.of(X, Y, shortlist), X), words, make_config().linear)
-    several = LinearTraining(*own_problems(data, X), words[mine], make_config().linear, first_label=mine.start)
+    whole = TrainingData.of(X, Y, shortlist)
+    one = LinearTraining(whole.X, own_problems(whole, whole.X), words, make_config().linear)
+    several = LinearTraining(X, own_problems(data, X), words[mine], make_config().linear, first_label=mine.start)
     found = [stack(training.finish(), X.shape[1]) for training in (one, several)]
     assert abs(found[0][mine] - found[1]).max() == 0
 

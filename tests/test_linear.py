@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from scipy.optimize import minimize
 from sklearn.svm import LinearSVC
 
 from xmlcli import linear, threads
+from xmlcli.config import LinearConfig
 from xmlcli.linear import LinearTraining, label_problems, stack
 from xmlcli.threads import aside
 from xmlcli.word_index import word_centroids
@@ -45,9 +45,12 @@ def objective(
     return 0.5 * ((w - w0) ** 2).sum() + C * (short**2).sum(), w - w0 - 2 * C * X.T @ (signs * short)
 
 
-def trained(X: sp.csr_matrix, *args: Any) -> sp.csr_matrix:
-    """The classifiers that LinearTraining makes of its arguments."""
-    return stack(LinearTraining(X, *args).finish(), X.shape[1])
+def trained(
+    X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: npt.NDArray[np.int32] | sp.csr_matrix, words: sp.csr_matrix,
+    config: LinearConfig,
+) -> sp.csr_matrix:  # fmt: skip
+    """The classifiers of a collection."""
+    return stack(LinearTraining(X, label_problems(Y, shortlist), words, config).finish(), X.shape[1])
 
 
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
@@ -140,7 +143,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
 
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
-        training = LinearTraining(X, Y, some(Y, 6, 0), word_centroids(X, Y, None), config)
+        training = LinearTraining(X, label_problems(Y, some(Y, 6, 0)), word_centroids(X, Y, None), config)
         with aside(training.turns):
             time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
         found = stack(training.finish(), X.shape[1])

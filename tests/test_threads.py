@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
@@ -203,3 +204,17 @@ def test_progress_hears_of_all_turns_that_are_done() -> None:
     with ThreadPoolExecutor(1) as pool:
         Turns(lambda item: item, range(5)).finish(pool, threads=1, progress=heard.append)
     assert heard == [1, 2, 3, 4, 5]
+
+
+def test_finished_turns_hold_nothing_of_what_they_were_called_with() -> None:
+    class Documents:
+        def of(self, item: int) -> int:
+            return item
+
+    documents = Documents()
+    held, turns = weakref.ref(documents), Turns(documents.of, range(4))
+    del documents
+    with ThreadPoolExecutor(2) as pool:
+        assert held() is not None
+        assert turns.finish(pool) == [0, 1, 2, 3]
+    assert held() is None

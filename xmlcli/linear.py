@@ -74,14 +74,12 @@ class LinearTraining:
     """
 
     def __init__(
-        self, X: sp.csr_matrix, Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix, words: sp.csr_matrix,
-        config: LinearConfig, *, first_label: int = 0,
-    ) -> None:  # fmt: skip
-        """X: float32 CSR (N, F) with unit rows; shortlist: as for `label_problems`; words: float32 CSR (L, F), the
-        labels' unit centroids. Where the labels are some of all, `first_label` is the first one's number, from which
-        its random order follows.
+        self, X: sp.csr_matrix, problems: Problems, words: sp.csr_matrix, config: LinearConfig, *, first_label: int = 0
+    ) -> None:
+        """X: float32 CSR (N, F) with unit rows; words: float32 CSR (L, F), the labels' unit centroids. Where the labels
+        are some of all, `first_label` is the first one's number, from which its random order follows.
         """
-        problems, start = label_problems(Y, shortlist), (words * np.float32(config.start)).tocsr()
+        start = (words * np.float32(config.start)).tocsr()
         room = _room(X, problems, start)
         solve_block = partial(_solve, X, _squares(X) + 1, start, problems, room, config, first_label)
         self.turns = Turns(solve_block, _blocks(room))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.linear import Problems, label_problems
 from xmlcli.ranks import Ranks
 from xmlcli.training import TrainingData
 
@@ -14,15 +15,15 @@ Ints = npt.NDArray[np.int32]
 _BLOCK = 1 << 16  # documents of each rank in one exchange
 
 
-def own_problems(data: TrainingData, X: sp.csr_matrix) -> tuple[sp.csr_matrix, sp.csr_matrix, Ints | sp.csr_matrix]:
-    """Return what `linear.LinearTraining` takes for the labels that this rank owns: documents, truth and shortlists.
+def own_problems(data: TrainingData, X: sp.csr_matrix) -> Problems:
+    """Return the problems of the labels that this rank owns, their documents numbered as the rows of X.
 
-    X: float32 CSR (N, F), all documents; where there are several ranks they stay on the disk, and truth and shortlists
-    are CSR with the columns of this rank's labels, sent here by the ranks that own the documents.
+    X: float32 CSR (N, F), with one rank `data.X`, otherwise all documents. Which of them carry or list this rank's
+    labels is sent here by the ranks that own the documents.
     """
     ranks, num_labels = data.ranks, data.Y.shape[1]
     if ranks.size == 1:
-        return data.X, data.Y, data.shortlist
+        return label_problems(data.Y, data.shortlist)
     carried, listed = [], []
     for start in range(0, ranks.most(len(data.rows)), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -32,7 +33,7 @@ def own_problems(data: TrainingData, X: sp.csr_matrix) -> tuple[sp.csr_matrix, s
     share = ranks.share(num_labels)
     shape = (X.shape[0], share.stop - share.start)
     truth, shortlists = (_matrix(np.concatenate(pairs, axis=1), share.start, shape) for pairs in (carried, listed))
-    return X, truth, shortlists
+    return label_problems(truth, shortlists)
 
 
 def _to_owners(documents: npt.NDArray[np.int64], labels: Ints, num_labels: int, ranks: Ranks) -> npt.NDArray[np.int64]:

@@ -61,6 +61,8 @@ class Turns(Generic[Item, Found]):
     ) -> list[Found]:
         """Take what is left, this thread and others of the pool; return what was found, in the order of the items.
 
+        What the call was made of is let go then.
+
         threads: how many at most, this one among them; by default as many as there are processors.
 
         The caller works too, for waking another thread takes as long as a small item, and needs none of the pool's:
@@ -71,6 +73,7 @@ class Turns(Generic[Item, Found]):
         for other in others:
             if not other.cancel():
                 other.result()
+        del self._call
         return [self._found.pop(at) for at in range(len(self.items))]
 
 

@@ -103,6 +103,9 @@ def load_engine(job: Job, prepared: Artifact, combination: Combination | None = 
     N, L = prepared.dims["N"], prepared.dims["L"]
     share, name = ranks.share(L), "model.safetensors"
     tensors = clf.numpy_tensors(name) if ranks.size == 1 else clf.tensor_rows(name, share, has_label_rows, "numpy")
+    encoder = DocumentEncoder.of(tensors, job.config.model.activation)
+    count = _most_voters(job) if combination is None else combination.voters
+    voters = _load_voters(job, prepared, encoder, count) if count else None  # first: making them takes most memory
     frequencies = frequencies_of(prepared.csr_rows("Y_train.npz", ranks.share(N)), ranks)
     vectors = label_vectors(prepared, labels, config, ranks)
     scores = Scores(
@@ -114,15 +117,13 @@ def load_engine(job: Job, prepared: Artifact, combination: Combination | None = 
         label_text(prepared, ranks),
     )
     job.note_label_rows(len(scores.weight))
-    encoder = DocumentEncoder.of(tensors, job.config.model.activation)
-    voters = _most_voters(job) if combination is None else combination.voters
     return Engine(
         encoder,
         make_index(vectors, frequencies[share], config, in_order=False, device=job.device, ranks=ranks),
         scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
         min(config.size, L),
         combination,
-        _load_voters(job, prepared, encoder, voters) if voters else None,
+        voters,
         ranks,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from xmlcli.kinds import has_label_rows
-from xmlcli.linear import Block, LinearTraining, stack
+from xmlcli.linear import LinearTraining, stack
 from xmlcli.model import Model, empty_model
 from xmlcli.own_problems import own_problems
 from xmlcli.schedule import Schedule
@@ -23,21 +23,26 @@ SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 
 def run(job: Job) -> None:
-    """Train one cycle from the classifiers of the cycle before and write the artifact `clf`."""
+    """Train one cycle from the classifiers of the cycle before and write the artifact `clf`.
+
+    What is written is let go before the sparse part, which needs the documents alone, is finished.
+    """
     cycle = job.call.cycle or 1
-    model, steps, blocks = _train(job, cycle)  # the documents are let go
+    model, steps, linear = _train(job, cycle)
+    num_tokens = len(model.encoder.tokens)
     job.note_label_rows(len(model.classifiers.weight))
     with job.write() as out:
         _write(out, "model.safetensors", model.tensors())
         if cycle < job.config.cycles:
             _write(out, "optimiser.safetensors", model.optimiser_tensors())
-        if blocks is not None:
-            out.csr_rows("linear.npz", stack(blocks, len(model.encoder.tokens)))
         out.json("state.json", {"cycle": cycle, "steps": cycle * steps})
+        del model
+        if linear is not None:
+            out.csr_rows("linear.npz", stack(linear.finish(job.progress), num_tokens))
 
 
-def _train(job: Job, cycle: int) -> tuple[Model, int, list[Block] | None]:
-    """Return the trained model, the steps of a cycle, and in the last one the sparse part."""
+def _train(job: Job, cycle: int) -> tuple[Model, int, LinearTraining | None]:
+    """Return the trained model, the steps of a cycle, and in the last one the sparse part, trained in part."""
     prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
     data = TrainingData.of(
         matrix(prepared, "X_train.npz", ranks), matrix(prepared, "Y_train.npz", ranks),
@@ -47,12 +52,12 @@ def _train(job: Job, cycle: int) -> tuple[Model, int, list[Block] | None]:
     share = ranks.share(data.Y.shape[1])
     model = _load(job, data.X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
-    linear, start = None, checkpoint.restore()
-    if job.config.linear.enabled and cycle == job.config.cycles:
-        everyones = all_rows(prepared, "X_train.npz", data.X, ranks)
-        words, config = prepared.csr_rows("label_words.npz", share), job.config.linear
-        linear = LinearTraining(*own_problems(data, everyones), words, config, first_label=share.start)
+    start, linear, everyones = checkpoint.restore(), None, all_rows(prepared, "X_train.npz", data.X, ranks)
+    problems = own_problems(data, everyones) if job.config.linear.enabled and cycle == job.config.cycles else None
     data = data.for_steps(job.config.clf)
+    if problems is not None:
+        words = prepared.csr_rows("label_words.npz", share)
+        linear = LinearTraining(everyones, problems, words, job.config.linear, first_label=share.start)
     sent = ranks.sent
     with aside(None if linear is None else linear.turns):
         train(
@@ -61,10 +66,9 @@ def _train(job: Job, cycle: int) -> tuple[Model, int, list[Block] | None]:
         )  # fmt: skip
     if ranks.size > 1 and start < schedule.steps:
         job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
-    if linear is None:
-        return model, schedule.steps, None
-    checkpoint.tick(schedule.steps)
-    return model, schedule.steps, linear.finish(job.progress)
+    if linear is not None:
+        checkpoint.tick(schedule.steps)
+    return model, schedule.steps, linear
 
 
 def _write(out: Writer, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
