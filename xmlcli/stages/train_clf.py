@@ -52,12 +52,12 @@ def _train(job: Job, cycle: int) -> tuple[Model, int, LinearTraining | None]:
     share = ranks.share(data.Y.shape[1])
     model = _load(job, data.X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
-    start, linear, everyones = checkpoint.restore(), None, all_rows(prepared, "X_train.npz", data.X, ranks)
+    start, everyones = checkpoint.restore(), all_rows(prepared, "X_train.npz", data.X, ranks)
     problems = own_problems(data, everyones) if job.config.linear.enabled and cycle == job.config.cycles else None
     data = data.for_steps(job.config.clf)
-    if problems is not None:
-        words = prepared.csr_rows("label_words.npz", share)
-        linear = LinearTraining(everyones, problems, words, job.config.linear, first_label=share.start)
+    linear = None if problems is None else LinearTraining(
+        everyones, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
+    )  # fmt: skip
     sent = ranks.sent
     with aside(None if linear is None else linear.turns):
         train(
