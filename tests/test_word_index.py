@@ -1,4 +1,4 @@
-"""The search by words against loops, centroids and their singular vectors against dense algebra."""
+"""The search by words against loops, centroids against a worked example."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from planted import labels, sparse_rows, unit_rows
 
 from xmlcli import threads, word_index
 from xmlcli.products import CompactDense
-from xmlcli.word_index import WordIndex, label_frequencies, spectral_tokens, word_centroids
+from xmlcli.word_index import WordIndex, label_frequencies, word_centroids
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -229,26 +229,6 @@ def test_word_centroids_of_a_worked_example() -> None:
     assert np.allclose(word_centroids(X, Y, None).toarray(), [[0.6, 0.8, 0], [half, 0, half]])
     text = sp.csr_matrix(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.float32))
     assert np.allclose(word_centroids(X, Y, text).toarray()[1], [2 / 5**0.5, 0, 1 / 5**0.5])
-
-
-def test_spectral_tokens_span_the_leading_right_singular_vectors() -> None:
-    rng = np.random.default_rng(0)
-    U, V = (np.linalg.qr(rng.standard_normal((rows, 6)))[0] for rows in (50, 30))
-    words = sp.csr_matrix((U * [9, 8, 7, 1, 0.9, 0.8] @ V.T).astype(np.float32))
-    found = spectral_tokens(words, 3, 0)
-    assert (found.dtype, found.shape) == (np.float32, (30, 3))
-    assert np.allclose(found.T @ found, np.eye(3), atol=1e-5)
-    assert np.allclose(found @ found.T, V[:, :3] @ V[:, :3].T, atol=1e-3)
-    assert found.tobytes() == spectral_tokens(words, 3, 0).tobytes()
-
-
-@pytest.mark.parametrize("shape", [(5, 30), (30, 5)])
-def test_spectral_tokens_beyond_the_rank_are_zero_columns(shape: tuple[int, int]) -> None:
-    words = sp.csr_matrix(np.random.default_rng(1).random(shape).astype(np.float32))
-    found = spectral_tokens(words, 12, 0)
-    assert found.shape == (shape[1], 12)
-    assert np.allclose(found[:, :5].T @ found[:, :5], np.eye(5), atol=1e-5)
-    assert not found[:, 5:].any()
 
 
 def test_label_frequencies_count_documents() -> None:

@@ -1,4 +1,4 @@
-"""Leading right singular vectors of a large sparse matrix, by subspace iteration from a random start.
+"""The spectral start: leading right singular vectors of a large sparse matrix, by subspace iteration.
 
 As Halko et al. 2011, algorithm 4.4, but with orthonormal bases by the eigenvectors of Gram matrices in double precision
 in place of QR, and of the short side alone: only the right vectors are wanted.
@@ -20,6 +20,19 @@ _MORE = 10  # vectors, which make the ones asked for exact
 _ITERATIONS = 3
 _BLOCK = 4096  # rows whose products are added up in single precision
 _SMALLEST = 1e-12  # of the largest eigenvalue: a direction that holds less is noise
+
+
+def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:
+    """Return a vector for each word, float32 (F, dim): the right singular vectors of the labels' word centroids.
+
+    Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
+    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
+    labels.
+    """
+    found = np.zeros((words.shape[1], dim), np.float32)
+    V = right_singular_vectors(words, dim, seed, ranks)
+    found[:, : V.shape[1]] = V
+    return found
 
 
 def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks = ALONE) -> Floats:

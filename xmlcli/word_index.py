@@ -32,7 +32,6 @@ from xmlcli.products import Table, numbers
 from xmlcli.progress import Progress, silent
 from xmlcli.ranks import ALONE, Ranks
 from xmlcli.selection import sort_best
-from xmlcli.spectral import right_singular_vectors
 from xmlcli.threads import over_rows
 
 Floats = npt.NDArray[np.float32]
@@ -70,19 +69,6 @@ def without_smallest(rows: sp.csr_matrix) -> sp.csr_matrix:
     kept, before = rows.data >= _SMALLEST, np.zeros(rows.nnz + 1, rows.indptr.dtype)
     np.cumsum(kept, out=before[1:])
     return sp.csr_matrix((rows.data[kept], rows.indices[kept], before[rows.indptr]), shape=rows.shape)
-
-
-def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = ALONE) -> Floats:
-    """Return a vector for each word, float32 (F, dim): the right singular vectors of the labels' word centroids.
-
-    Words of the same labels get vectors alike: what a document's exact words do not say, their neighbours may. A small
-    collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
-    labels.
-    """
-    found = np.zeros((words.shape[1], dim), np.float32)
-    V = right_singular_vectors(words, dim, seed, ranks)
-    found[:, : V.shape[1]] = V
-    return found
 
 
 def label_frequencies(Y: sp.csr_matrix) -> Floats:

@@ -8,9 +8,9 @@ import torch
 from xmlcli.encoder import Encoder
 from xmlcli.kinds import has_label_rows
 from xmlcli.model import Classifiers, Model
+from xmlcli.spectral import spectral_tokens
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, own_documents
-from xmlcli.word_index import spectral_tokens
 
 VERSION = 3
 SECTIONS = ("seed", "model")
