@@ -23,6 +23,7 @@ def own_problems(data: TrainingData, X: sp.csr_matrix) -> Problems:
     """
     ranks, num_labels = data.ranks, data.Y.shape[1]
     if ranks.size == 1:
+        assert X is data.X, "with one rank documents without labels are in no problem"
         return label_problems(data.Y, data.shortlist)
     carried, listed = [], []
     for start in range(0, ranks.most(len(data.rows)), _BLOCK):
