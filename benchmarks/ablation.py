@@ -18,11 +18,11 @@ import numpy as np
 from measuring import XMLCLI, append_line, machine, provenance
 
 from xmlcli.cli.options import Options, open_run
+from xmlcli.distributed.ranks import ALONE
 from xmlcli.metrics import drop_filtered, evaluate_top_k, parse_metric
-from xmlcli.novelty import novelty
-from xmlcli.plan import find_call, plan
-from xmlcli.ranks import ALONE
-from xmlcli.scoring import VOTES, rank
+from xmlcli.prediction.scores import VOTES, rank
+from xmlcli.prediction.validation_weights import novelty
+from xmlcli.runs.plan import find_call, plan
 from xmlcli.stages.evaluate import fit, load_engine
 from xmlcli.stages.job import Job
 

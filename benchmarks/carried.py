@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from xmlcli.calls import RunId
 from xmlcli.cli.options import Options
 from xmlcli.cli.predict import open_trained
 from xmlcli.datasets.find import data_folders, locate
 from xmlcli.datasets.load import read_dataset
 from xmlcli.metrics import evaluate_top_k, parse_metric
-from xmlcli.predictor import Documents, Model, load
-from xmlcli.results import model_bytes
+from xmlcli.runs.results import model_bytes
+from xmlcli.serving.model import Documents, Model, load
+from xmlcli.stages.call import RunId
 
 METRICS = ("P@1", "P@5", "PSP@5")
 EDGES = (0, 1, 5, 10, 20, 30, 50, 70, 90, 100)

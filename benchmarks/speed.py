@@ -21,10 +21,10 @@ import scipy.sparse as sp
 from measuring import XMLCLI, append_line, folder_bytes, machine, measure, provenance, table
 
 import xmlcli
-from xmlcli.datasets import demo
 from xmlcli.datasets.documents import read_documents
 from xmlcli.datasets.find import locate
-from xmlcli.stages.raw import search_folders
+from xmlcli.datasets.synthetic import demo
+from xmlcli.stages.raw_files import search_folders
 
 GIB, MIB = 2**30, 2**20
 OURS, DEFAULT = "xmlcli", "default"

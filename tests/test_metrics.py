@@ -12,8 +12,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmlcli import threads
 from xmlcli.errors import UsageError
+from xmlcli.machine import threads
 from xmlcli.metrics import (
     METRIC_NAMES,
     Metric,

@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import PROJECT
 
-from xmlcli import pipeline_files
-from xmlcli.calls import RunId
+from xmlcli.config import pipeline_files
+from xmlcli.config.pipeline_files import find_pipeline, shipped_default, shipped_folder
 from xmlcli.errors import ConfigError
-from xmlcli.pipeline_files import find_pipeline, shipped_default, shipped_folder
 
-PROJECT = Path(__file__).parents[1]
 FIT = """
 import xmlcli
 texts = ["apples and pears", "pears and plums", "bolts and nuts", "nuts and screws"] * 10
@@ -79,12 +78,12 @@ def test_a_file_of_the_current_folder_comes_first_and_the_programs_own_fill_in(
 ) -> None:
     write(tmp_path, "books", "authors")
     monkeypatch.chdir(tmp_path)
-    assert find_pipeline(RunId("books")) == Path("pipelines/books.yaml")
-    assert find_pipeline(RunId("demo", "authors")) == Path("pipelines/authors.yaml")
-    assert find_pipeline(RunId("demo")) == PROJECT / "pipelines" / "default.yaml"
-    assert find_pipeline(RunId("books", "default")) == PROJECT / "pipelines" / "default.yaml"
+    assert find_pipeline("books") == Path("pipelines/books.yaml")
+    assert find_pipeline("demo", "authors") == Path("pipelines/authors.yaml")
+    assert find_pipeline("demo") == PROJECT / "pipelines" / "default.yaml"
+    assert find_pipeline("books", "default") == PROJECT / "pipelines" / "default.yaml"
     with pytest.raises(ConfigError, match=r"no pipeline called 'demo'(.|\n)*authors, .*, books, default"):
-        find_pipeline(RunId("books", "demo"))
+        find_pipeline("books", "demo")
 
 
 def test_pipelines_inside_the_package_come_before_a_folder_beside_it(
@@ -93,7 +92,7 @@ def test_pipelines_inside_the_package_come_before_a_folder_beside_it(
     assert shipped_folder() == PROJECT / "pipelines"
     package = tmp_path / "xmlcli"
     package.mkdir()
-    monkeypatch.setattr(pipeline_files, "__file__", str(package / "pipeline_files.py"))
+    monkeypatch.setattr(pipeline_files, "__file__", str(package / "config" / "pipeline_files.py"))
     assert shipped_default() == tmp_path / "pipelines" / "default.yaml"
     write(package, "default")
     assert shipped_default() == package / "pipelines" / "default.yaml"

@@ -12,21 +12,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from xmlcli.api import fit
-    from xmlcli.errors import XmlcliError
-    from xmlcli.estimator import XMLClassifier
-    from xmlcli.predictor import Model, load
+from xmlcli.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from xmlcli.api.estimator import XMLClassifier
+    from xmlcli.api.fit import fit
+    from xmlcli.errors import XmlcliError
+    from xmlcli.serving.model import Model, load
+
 __all__ = ["Model", "XMLClassifier", "XmlcliError", "__version__", "fit", "load"]
 
 _HOMES = {
-    "Model": "xmlcli.predictor",
-    "XMLClassifier": "xmlcli.estimator",
+    "Model": "xmlcli.serving.model",
+    "XMLClassifier": "xmlcli.api.estimator",
     "XmlcliError": "xmlcli.errors",
-    "fit": "xmlcli.api",
-    "load": "xmlcli.predictor",
+    "fit": "xmlcli.api.fit",
+    "load": "xmlcli.serving.model",
 }
 
 

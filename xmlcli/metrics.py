@@ -25,7 +25,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.errors import UsageError
-from xmlcli.threads import over_rows
+from xmlcli.machine.threads import over_rows
 
 Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]

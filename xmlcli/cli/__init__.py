@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from xmlcli import __version__
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
 from xmlcli.cli.embed_labels import embed_labels_cli
@@ -29,6 +28,7 @@ from xmlcli.cli.shortlist import shortlist_cli
 from xmlcli.cli.train import train_cli
 from xmlcli.cli.train_clf import train_clf_cli
 from xmlcli.errors import XmlcliError
+from xmlcli.version import __version__
 
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"

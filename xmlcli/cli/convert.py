@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from xmlcli.datasets.raw import TableColumns
+    from xmlcli.datasets.formats.raw import TableColumns
 
 
 def convert_cli(
@@ -25,7 +25,7 @@ def convert_cli(
 
     Example: xmlcli convert tickets.csv data/tickets --to lf
     """
-    from xmlcli.datasets.raw import TableColumns
+    from xmlcli.datasets.formats.raw import TableColumns
 
     convert(source, target, to, root, TableColumns(text_column, labels_column, label_separator))
 
@@ -37,7 +37,7 @@ def convert(source: str, target: Path, layout: str, root: Path, columns: TableCo
     from xmlcli.datasets.find import locate
     from xmlcli.datasets.load import read_dataset
     from xmlcli.errors import UsageError
-    from xmlcli.stages.raw import search_folders
+    from xmlcli.stages.raw_files import search_folders
 
     check_target(target, layout)
     if not columns.separator:

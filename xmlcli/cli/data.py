@@ -12,8 +12,8 @@ from xmlcli.cli.fetch import fetch_shown
 from xmlcli.cli.options import Opened, Options
 
 if TYPE_CHECKING:
-    from xmlcli.calls import Call
     from xmlcli.datasets.find import DatasetFolder
+    from xmlcli.stages.call import Call
 
 OFFLINE_VARIABLE = "XMLCLI_OFFLINE"
 TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
@@ -27,7 +27,7 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
     """
     from xmlcli.datasets.find import locate
     from xmlcli.errors import AbsentDatasetError, DatasetError
-    from xmlcli.stages.raw import search_folders
+    from xmlcli.stages.raw_files import search_folders
 
     if opened.workspace.artifact(prepare.output).exists():
         return
@@ -48,7 +48,7 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
 
 def warn_of_columns(folder: DatasetFolder, idle: Sequence[str]) -> None:
     """Warn of options that say how a table is read where the dataset is none."""
-    from xmlcli.datasets.layouts import TABLE
+    from xmlcli.datasets.formats.layouts import TABLE
 
     if idle and folder.layout != TABLE:
         text = f"warning: {', '.join(idle)} has no effect: {folder.name} is no table but {folder.layout}"

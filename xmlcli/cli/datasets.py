@@ -38,9 +38,9 @@ def _rows(root: Path) -> list[dict[str, Any]]:
     """One dictionary a dataset: those published, then others found here. The layout is that of the files here, where
     there are any, otherwise the published one."""
     from xmlcli.datasets.find import subfolders
-    from xmlcli.datasets.layouts import DEMO
-    from xmlcli.datasets.registry import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
-    from xmlcli.stages.raw import search_folders
+    from xmlcli.datasets.formats.layouts import DEMO
+    from xmlcli.datasets.published.registry import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
+    from xmlcli.stages.raw_files import search_folders
 
     present = {path: _opened(path) for folder in search_folders(root) for path in subfolders(folder)}
     rows = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xmlcli.calls import Call
+from xmlcli.stages.call import Call
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -52,9 +52,9 @@ def evaluate_cli(
 
 def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
     """Evaluate where that is not done yet, and print metrics of one cycle."""
-    from xmlcli import pipeline, results
     from xmlcli.cli.stage import run_calls
-    from xmlcli.plan import find_call, plan
+    from xmlcli.runs import results, runner
+    from xmlcli.runs.plan import find_call, plan
 
     recorded = None
     if options.dataset is None:
@@ -65,11 +65,11 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     call = find_call(calls, "evaluate", opened.config.cycles if cycle is None else cycle)
     if metrics:
         _check_metrics(metrics)
-    session = pipeline.Session(opened.workspace, opened.config)
-    if pipeline.why_not_current(session, call):
+    session = runner.Session(opened.workspace, opened.config)
+    if runner.why_not_current(session, call):
         run_calls(options, opened, [call], calls)
     else:
-        pipeline.publish(opened.workspace, call)
+        runner.publish(opened.workspace, call)
     if as_json:
         typer.echo(json.dumps(results.report(opened.workspace, calls, call, metrics)))
     elif metrics:
@@ -89,11 +89,11 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
     """Print metrics of another system's predictions; nothing is written."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.find import locate
+    from xmlcli.datasets.formats.raw import TableColumns
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
-    from xmlcli.datasets.raw import TableColumns
     from xmlcli.metrics import DEFAULT_METRICS, parse_metric
-    from xmlcli.stages.raw import search_folders
+    from xmlcli.stages.raw_files import search_folders
 
     metrics = [parse_metric(text) for text in wanted] or list(DEFAULT_METRICS)
     usual = TableColumns()

@@ -28,10 +28,10 @@ def export_cli(
 
 def export(options: Options, target: Path, cycle: int | None) -> None:
     """Write the model and say how large it is."""
-    from xmlcli import exported
     from xmlcli.cli.predict import open_trained
+    from xmlcli.serving import model_folder
 
-    exported.check_target(target)
-    exported.write(target, open_trained(options, cycle).parts())
+    model_folder.check_target(target)
+    model_folder.write(target, open_trained(options, cycle).parts())
     size = sum(path.stat().st_size for path in target.iterdir())
     typer.echo(f"{target}: {size / 2**20:.1f} MiB")

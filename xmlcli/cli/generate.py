@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from xmlcli.datasets.generate import Parameters
+    from xmlcli.datasets.synthetic.generate import Parameters
 
 NOTE = "generated.json"
 _TEST_SHARE, _MOST_TEST = 10, 10_000
@@ -32,7 +32,7 @@ def generate_cli(
 
     Example: xmlcli generate --labels 100000 data/large
     """
-    from xmlcli.datasets.generate import Parameters
+    from xmlcli.datasets.synthetic.generate import Parameters
 
     documents = labels if documents is None else documents
     test = max(1, min(documents // _TEST_SHARE, _MOST_TEST)) if test is None else test
@@ -41,10 +41,10 @@ def generate_cli(
 
 def generate(target: Path, parameters: Parameters, *, as_text: bool) -> None:
     """Draw a collection, write it, and say what was written."""
-    from xmlcli import files
     from xmlcli.cli.display import display
-    from xmlcli.datasets import generate as generator
     from xmlcli.datasets.convert import LF, PECOS, check_target, write_dataset
+    from xmlcli.datasets.synthetic import generate as generator
+    from xmlcli.storage import files
 
     layout = LF if as_text else PECOS
     check_target(target, layout)

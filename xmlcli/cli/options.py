@@ -10,12 +10,12 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from xmlcli.calls import RunId
-from xmlcli.config import Config, load_config
+from xmlcli.config.overrides import parse_overrides, unused_overrides
+from xmlcli.config.pipeline_files import find_pipeline
+from xmlcli.config.sections import Config, load_config
 from xmlcli.errors import UsageError
-from xmlcli.overrides import parse_overrides, unused_overrides
-from xmlcli.pipeline_files import find_pipeline
-from xmlcli.workspace import Workspace, check_name
+from xmlcli.stages.call import RunId
+from xmlcli.storage.workspace import Workspace, check_name
 
 _PREPARE_OPTIONS = ("max_documents", "text_column", "labels_column", "label_separator")
 
@@ -90,7 +90,7 @@ def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened
     overrides = {**(recorded or {}), **parse_overrides(options.set_ or [])}
     short = {"seed": options.seed} | {f"prepare.{name}": getattr(options, name) for name in _PREPARE_OPTIONS}
     overrides |= {key: value for key, value in short.items() if value is not None}
-    path = find_pipeline(run)
+    path = find_pipeline(run.dataset_name, run.profile)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):
         typer.secho(f"warning: {warning}", err=True, fg="yellow")

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from xmlcli.calls import RunId
 from xmlcli.cli.options import Options, for_run, open_run, with_options
-from xmlcli.config import load_config
+from xmlcli.config.pipeline_files import find_pipeline
+from xmlcli.config.sections import load_config
 from xmlcli.errors import UsageError
-from xmlcli.pipeline_files import find_pipeline
-from xmlcli.workspace import check_name
+from xmlcli.stages.call import RunId
+from xmlcli.storage.workspace import check_name
 
 TABLE = Path("params.yaml")
 
@@ -38,22 +38,22 @@ def plan_cli(
 
 def show(options: Options) -> None:
     """Print each call of one run, or of all runs of the table, with the reason why it would run."""
-    from xmlcli import dvctable
+    from xmlcli.runs import dvc_table
 
-    runs = [RunId(options.dataset, options.profile)] if options.dataset else dvctable.read_runs(TABLE)
+    runs = [RunId(options.dataset, options.profile)] if options.dataset else dvc_table.read_runs(TABLE)
     if not runs:
         raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
     for run in runs:
         _show_run(for_run(options, run))
-    if TABLE.exists() and not dvctable.is_written(TABLE, _table(dvctable.read_runs(TABLE))):
+    if TABLE.exists() and not dvc_table.is_written(TABLE, _table(dvc_table.read_runs(TABLE))):
         typer.secho(f"{TABLE} is older than the pipeline files: xmlcli plan --write", err=True, fg="yellow")
 
 
 def edit_table(options: Options, *, add: str | None, remove: str | None, write: bool) -> None:
     """Print the runs of the table after adding or removing one, and write it where that is asked for."""
-    from xmlcli import dvctable
+    from xmlcli.runs import dvc_table
 
-    runs = dvctable.read_runs(TABLE)
+    runs = dvc_table.read_runs(TABLE)
     if add:
         run = RunId(add, options.profile)
         _check_addable(run, options.root)
@@ -68,43 +68,43 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
     for run in runs:
         typer.echo(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
     if write:
-        dvctable.write(TABLE, table)
+        dvc_table.write(TABLE, table)
         typer.secho(f"{TABLE} written; dvc repro runs it", err=True)
     else:
         typer.secho("nothing written; add --write", err=True)
 
 
 def _show_run(options: Options) -> None:
-    from xmlcli import pipeline
-    from xmlcli.plan import plan
+    from xmlcli.runs import runner
+    from xmlcli.runs.plan import plan
 
     opened = open_run(options)
-    session = pipeline.Session(opened.workspace, opened.config)
-    for status in pipeline.status(session, plan(opened.config, opened.run)):
+    session = runner.Session(opened.workspace, opened.config)
+    for status in runner.status(session, plan(opened.config, opened.run)):
         mark = "current" if status.current else "run"
         why = "" if status.current else status.reason
         typer.echo(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
 
 
 def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
-    from xmlcli import dvctable
+    from xmlcli.runs import dvc_table
 
     described = []
     for run in runs:
-        path = find_pipeline(run)
+        path = find_pipeline(run.dataset_name, run.profile)
         if path.is_absolute():
             raise UsageError(
                 f"pipelines/ here has no {path.name}, and DVC reads no other folder",
                 remedy="go to the project's folder",
             )
         described.append((run, load_config(path), path.as_posix()))
-    return dvctable.table(described)
+    return dvc_table.table(described)
 
 
 def _check_addable(run: RunId, root: Path) -> None:
     """Raise UsageError or DatasetError unless the dataset is here, or known and only absent, which is told."""
     from xmlcli.datasets.find import data_folders, locate
-    from xmlcli.datasets.registry import find_known
+    from xmlcli.datasets.published.registry import find_known
     from xmlcli.errors import DatasetError
 
     if run.dataset.lower() != run.dataset_name:

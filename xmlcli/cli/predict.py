@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmlcli.calls import RunId
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import UsageError
-from xmlcli.workspace import Workspace
+from xmlcli.stages.call import RunId
+from xmlcli.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from xmlcli.datasets.answers import Answers
-    from xmlcli.predictor import Model
-    from xmlcli.trained import Trained
+    from xmlcli.runs.trained_run import Trained
+    from xmlcli.serving.answers import Answers
+    from xmlcli.serving.model import Model
 
 _MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")
 _STREAM = "-"
@@ -71,7 +71,7 @@ def open_model(options: Options, folder: Path | None) -> Model:
     if folder is not None:
         if options.dataset is not None:
             raise UsageError("--model beside --dataset", expected="one of them")
-        from xmlcli.predictor import load
+        from xmlcli.serving.model import load
 
         return load(folder)
     return open_trained(options).model()
@@ -79,9 +79,9 @@ def open_model(options: Options, folder: Path | None) -> Model:
 
 def open_trained(options: Options, cycle: int | None = None) -> Trained:
     """Return the `Trained` that options name: a dataset's, or that of the dataset trained last, settings as then."""
-    from xmlcli import results
-    from xmlcli.plan import plan
-    from xmlcli.trained import Trained
+    from xmlcli.runs import results
+    from xmlcli.runs.plan import plan
+    from xmlcli.runs.trained_run import Trained
 
     if options.dataset is None:
         options = for_run(options, results.last_run(options.root).run)
@@ -96,9 +96,9 @@ def predict_all(
 ) -> None:
     """Answer all documents of a source."""
     from xmlcli.cli.display import display
-    from xmlcli.datasets.answers import make_answers
     from xmlcli.datasets.documents import read_documents
-    from xmlcli.datasets.raw import TableColumns
+    from xmlcli.datasets.formats.raw import TableColumns
+    from xmlcli.serving.answers import make_answers
 
     started = time.monotonic()
     model = open_model(options, folder)
@@ -143,7 +143,7 @@ def _format(output: str, form: str | None) -> str:
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
     """Yield the descriptor to write to; a file takes its place when the block ends well, a matrix is written later."""
-    from xmlcli import files
+    from xmlcli.storage import files
 
     path = Path(output)
     if output == _STREAM or form == _MATRIX:
@@ -188,7 +188,7 @@ def _whole_lines() -> Iterator[Any]:
 
 
 def _write_matrix(answers: Answers, output: str) -> None:
-    from xmlcli import files
+    from xmlcli.storage import files
 
     matrix = answers.end()
     if matrix is not None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from xmlcli.calls import Call
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
+from xmlcli.stages.call import Call
 
 if TYPE_CHECKING:
-    from xmlcli.ranks import Ranks
+    from xmlcli.distributed.ranks import Ranks
 
 
 def started(options: Options) -> AbstractContextManager[Ranks]:
@@ -22,7 +22,7 @@ def started(options: Options) -> AbstractContextManager[Ranks]:
     def tell(line: str) -> None:
         typer.secho(f"xmlcli: {line}", file=sys.__stderr__, fg="red")
 
-    from xmlcli.launch import joined
+    from xmlcli.distributed.launch import joined
 
     return joined(options.device, tell=tell)
 
@@ -31,8 +31,8 @@ def run_calls(
     options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks | None = None
 ) -> None:
     """Run those calls that are not current, showing how they go."""
-    from xmlcli import pipeline
-    from xmlcli.ranks import ALONE
+    from xmlcli.distributed.ranks import ALONE
+    from xmlcli.runs import runner
 
     with display() as shown:
 
@@ -41,7 +41,7 @@ def run_calls(
             if call.stage == "prepare" and session.ranks.is_first:
                 shown.note(_described(opened, call))
 
-        session = pipeline.Session(
+        session = runner.Session(
             workspace=opened.workspace,
             config=opened.config,
             device=options.device,
@@ -52,12 +52,12 @@ def run_calls(
             on_start=shown.on_start,
             on_done=on_done,
         )
-        pipeline.run(session, calls, plan)
+        runner.run(session, calls, plan)
 
 
 def _described(opened: Opened, prepare: Call) -> str:
     """Say what was read: a wrong separator of labels, say, shows in their number."""
-    from xmlcli import artifacts
+    from xmlcli.storage import artifacts
 
     found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
     about = found.json("prepared.json")
@@ -70,7 +70,7 @@ def _described(opened: Opened, prepare: Call) -> str:
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:
     """Run one call of the plan; UsageError where the plan has none of that cycle."""
-    from xmlcli.plan import find_call, plan
+    from xmlcli.runs.plan import find_call, plan
 
     with started(options) as ranks:
         opened = open_run(options)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xmlcli.calls import Call
 from xmlcli.cli.options import Opened, Options, open_run, with_options
+from xmlcli.stages.call import Call
 
 
 @with_options
@@ -24,7 +24,7 @@ def train(options: Options) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
     from xmlcli.cli.stage import run_calls, started
-    from xmlcli.plan import plan
+    from xmlcli.runs.plan import plan
 
     with started(options) as ranks:
         opened = open_run(options)
@@ -39,7 +39,7 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xmlcli.results import oracle, summaries
+    from xmlcli.runs.results import oracle, summaries
 
     rows = summaries(opened.workspace, calls)
     table = Table(title=f"{opened.run.name}, percent")

@@ -16,10 +16,10 @@ import numpy as np
 import orjson
 import scipy.sparse as sp
 
-from xmlcli import files
-from xmlcli.datasets.raw import RawDataset, RawSplit
+from xmlcli.datasets.formats.raw import RawDataset, RawSplit
 from xmlcli.errors import UsageError
 from xmlcli.progress import Progress, silent
+from xmlcli.storage import files
 
 LF, PECOS = "lf", "pecos"
 _ROWS_A_REPORT = 5_000

@@ -16,13 +16,13 @@ import numpy as np
 import orjson
 import scipy.sparse as sp
 
-from xmlcli.datasets import libsvm, table, xmc_text
 from xmlcli.datasets.find import open_folder
-from xmlcli.datasets.layouts import TABLE, TABLE_SUFFIXES
+from xmlcli.datasets.formats import libsvm, table, xmc_text
+from xmlcli.datasets.formats.layouts import TABLE, TABLE_SUFFIXES
+from xmlcli.datasets.formats.named import NameTable
+from xmlcli.datasets.formats.raw import Problems, RawSplit, TableColumns
+from xmlcli.datasets.formats.streams import decoded, open_stream, plain_suffix
 from xmlcli.datasets.load import read_dataset
-from xmlcli.datasets.named import NameTable
-from xmlcli.datasets.raw import Problems, RawSplit, TableColumns
-from xmlcli.datasets.streams import decoded, open_stream, plain_suffix
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 

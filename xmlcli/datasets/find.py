@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xmlcli.datasets import layouts
-from xmlcli.datasets.layouts import DEMO
-from xmlcli.datasets.registry import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
+from xmlcli.datasets.formats import layouts
+from xmlcli.datasets.formats.layouts import DEMO
+from xmlcli.datasets.published.registry import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
 from xmlcli.errors import AbsentDatasetError, DatasetError
 
 DATA_VARIABLE = "XMLCLI_DATA"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from xmlcli.datasets import (
+from xmlcli.datasets.find import DatasetFolder
+from xmlcli.datasets.formats import (
     annif,
     attention_xml,
-    demo,
     layouts,
     lf_raw,
     libsvm,
@@ -20,10 +20,10 @@ from xmlcli.datasets import (
     xmc_splits,
     xmc_text,
 )
-from xmlcli.datasets.find import DatasetFolder
-from xmlcli.datasets.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
-from xmlcli.datasets.named import NamedFile, NameTable, read_named
-from xmlcli.datasets.raw import Parts, RawDataset, RawSplit, TableColumns, read_filter, read_names
+from xmlcli.datasets.formats.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
+from xmlcli.datasets.formats.named import NamedFile, NameTable, read_named
+from xmlcli.datasets.formats.raw import Parts, RawDataset, RawSplit, TableColumns, read_filter, read_names
+from xmlcli.datasets.synthetic import demo
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.raw import Problems, RawDataset
-from xmlcli.datasets.streams import decoded, numbered_lines, open_stream, plain_suffix
-from xmlcli.datasets.xmc_lines import MOST_DIGITS
+from xmlcli.datasets.formats.raw import Problems, RawDataset
+from xmlcli.datasets.formats.streams import decoded, numbered_lines, open_stream, plain_suffix
+from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.errors import DatasetError
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k, inverse_propensity, top_k
 from xmlcli.progress import Progress, silent

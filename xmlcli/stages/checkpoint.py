@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from xmlcli import files
-from xmlcli.model import Model
-from xmlcli.ranks import ALONE, Ranks
+from xmlcli.classifiers.training_state import Model
+from xmlcli.distributed.ranks import ALONE, Ranks
+from xmlcli.storage import files
 
 _WORTH = 20  # times what saving takes
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from xmlcli.artifacts import Artifact
-from xmlcli.encoder import Encoder, encode
-from xmlcli.label_embeddings import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
-from xmlcli.neighbours import choose_bonus
+from xmlcli.arrays import Floats
+from xmlcli.encoder.encoder import Encoder, encode
+from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
+from xmlcli.label_embeddings.word_centroids import label_frequencies
+from xmlcli.shortlists.make_index import choose_bonus
 from xmlcli.stages.inputs import encoder_of, label_text_vectors
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import all_rows, carriers, label_text, own_documents
-from xmlcli.word_index import label_frequencies
+from xmlcli.storage.artifacts import Artifact
 
 VERSION = 5
 SECTIONS = ("seed", "model", "proxy")
 
-Floats = npt.NDArray[np.float32]
 
 _SHORTLIST = 100  # length at which the recall of a bonus is measured
 _VALIDATED = 1000  # documents on which it is, at most

@@ -10,30 +10,28 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.artifacts import Artifact
-from xmlcli.calibration import calibrated
-from xmlcli.config import EvaluateConfig
-from xmlcli.fitting import choose_beta, fit_logistic
-from xmlcli.inference import DocumentEncoder, Engine
-from xmlcli.kinds import has_label_rows
-from xmlcli.merged_scores import MergedScores
+from xmlcli.arrays import Floats, Ints
+from xmlcli.config.sections import EvaluateConfig
+from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
-from xmlcli.neighbours import make_index, recall
-from xmlcli.novelty import novelty
-from xmlcli.scoring import VOTES, Combination, Scores, rank
+from xmlcli.prediction.calibration import calibrated
+from xmlcli.prediction.engine import DocumentEncoder, Engine
+from xmlcli.prediction.fit import choose_beta, fit_logistic
+from xmlcli.prediction.scores import VOTES, Combination, Scores, rank
+from xmlcli.prediction.sharded_scores import MergedScores
+from xmlcli.prediction.validation_weights import novelty
+from xmlcli.prediction.votes import Voters, make_voters
+from xmlcli.shortlists.make_index import make_index, recall
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
-from xmlcli.voting import Voters, make_voters
-from xmlcli.word_index import without_smallest
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 13
 SECTIONS = ("model", "shortlist", "evaluate")
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
 
 
 def run(job: Job) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xmlcli.encoder import Encoder
-from xmlcli.kinds import has_label_rows
-from xmlcli.model import Classifiers, Model
-from xmlcli.spectral import spectral_tokens
+from xmlcli.classifiers.training_state import Classifiers, Model
+from xmlcli.encoder.encoder import Encoder
+from xmlcli.encoder.spectral_start import spectral_tokens
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, own_documents
+from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 3
 SECTIONS = ("seed", "model")

@@ -6,8 +6,8 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from xmlcli.encoder import Encoder, encode
-from xmlcli.model import load_encoder
+from xmlcli.classifiers.training_state import load_encoder
+from xmlcli.encoder.encoder import Encoder, encode
 from xmlcli.stages.job import Job
 
 

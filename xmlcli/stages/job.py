@@ -25,10 +25,10 @@ A stage is a module `xmlcli/stages/<stage>.py` (dashes become underscores) with
             out.array("scores.npy", scores)
             out.json("report.json", {"recall": 0.9})
 
-The files, dtypes and shapes of each kind stand in `xmlcli.kinds`; writing anything else raises. What is written holds
-content only: no time, host, path or version, and the same bytes whenever inputs and parameters are the same.
+The files, dtypes and shapes of each kind stand in `storage/kinds.py`; writing anything else raises. What is written
+holds content only: no time, host, path or version, and the same bytes whenever inputs and parameters are the same.
 
-Checkpoints go into `job.scratch`, through `xmlcli.files.atomic_file`. The folder is there before `run` starts, survives
+Checkpoints go into `job.scratch`, through `files.atomic_file`. The folder is there before `run` starts, survives
 kill -9, is emptied when anything the output depends on has changed, and is removed when the output is complete. A
 stage that finds its checkpoint there goes on from it and must end with the same bytes as one that was never stopped.
 """
@@ -40,13 +40,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xmlcli import artifacts, writing
-from xmlcli.artifacts import Artifact
-from xmlcli.calls import Call
-from xmlcli.config import Config
+from xmlcli.config.sections import Config
+from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.progress import Progress, silent
-from xmlcli.ranks import ALONE, Ranks
-from xmlcli.workspace import Workspace
+from xmlcli.stages.call import Call
+from xmlcli.storage import artifacts, writing
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.workspace import Workspace
 
 LABEL_ROWS_NOTE = "label_rows_held"
 PREDICT_NOTE = "predict_ms_per_document"

@@ -8,14 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.artifacts import Artifact
-from xmlcli.config import ShortlistConfig
-from xmlcli.mapped import csr_columns
-from xmlcli.neighbours import LabelVectors
-from xmlcli.ranks import Ranks
-from xmlcli.word_index import label_frequencies
-
-Floats = npt.NDArray[np.float32]
+from xmlcli.arrays import Floats
+from xmlcli.config.sections import ShortlistConfig
+from xmlcli.distributed.ranks import Ranks
+from xmlcli.label_embeddings.word_centroids import label_frequencies
+from xmlcli.shortlists.make_index import LabelVectors
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.partial_reads import csr_columns
 
 
 def own_documents(

@@ -12,23 +12,24 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.config import PrepareConfig
-from xmlcli.datasets import demo
+from xmlcli.config.sections import PrepareConfig
 from xmlcli.datasets.find import DatasetFolder
-from xmlcli.datasets.layouts import DEMO
+from xmlcli.datasets.formats.layouts import DEMO
+from xmlcli.datasets.formats.raw import RawDataset, TableColumns
 from xmlcli.datasets.load import read_dataset
-from xmlcli.datasets.raw import RawDataset, TableColumns
+from xmlcli.datasets.synthetic import demo
+from xmlcli.distributed.ranks import Ranks
 from xmlcli.errors import DatasetError
-from xmlcli.features import FeatureConfig, TextFeatures, inverse_document_frequency, weigh_rows
-from xmlcli.mapped import csr_columns, csr_rows
+from xmlcli.features.tfidf import FeatureConfig, TextFeatures, inverse_document_frequency
+from xmlcli.kernels.row_weights import weigh_rows
+from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.metrics import inverse_propensity
 from xmlcli.progress import Progress
-from xmlcli.ranks import Ranks
-from xmlcli.split import carve_validation
 from xmlcli.stages.job import Job
-from xmlcli.stages.raw import find_raw
-from xmlcli.word_index import word_centroids
-from xmlcli.writing import Writer
+from xmlcli.stages.raw_files import find_raw
+from xmlcli.stages.validation_split import carve_validation
+from xmlcli.storage.partial_reads import csr_columns, csr_rows
+from xmlcli.storage.writing import Writer
 
 VERSION = 3
 SECTIONS = ("seed", "prepare")

@@ -6,28 +6,26 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.encoder import encode, unit
-from xmlcli.neighbours import LabelVectors, count_hits, make_index, recall
+from xmlcli.arrays import Array, Floats
+from xmlcli.distributed.ranks import Ranks
+from xmlcli.encoder.encoder import encode, unit
 from xmlcli.progress import Progress
-from xmlcli.proposals import Proposals, decide, propose
-from xmlcli.ranks import Ranks
-from xmlcli.searching import Index
+from xmlcli.shortlists.index import Index
+from xmlcli.shortlists.make_index import LabelVectors, count_hits, make_index, recall
+from xmlcli.shortlists.rerank import Proposals, decide, propose
+from xmlcli.shortlists.word_index import PROPOSED
 from xmlcli.stages.inputs import encoder_of
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
-from xmlcli.word_index import PROPOSED
 
 VERSION = 6
 SECTIONS = ("model", "shortlist")
 
-Floats = npt.NDArray[np.float32]
-Array = npt.NDArray[Any]
 
 _BLOCK = 16_384  # documents, whose shortlists are written before those of the next are searched
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import torch
 
-from xmlcli.kinds import has_label_rows
-from xmlcli.linear import LinearTraining, stack
-from xmlcli.model import Model, empty_model
-from xmlcli.own_problems import own_problems
-from xmlcli.schedule import Schedule
+from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
+from xmlcli.classifiers.schedule import Schedule
+from xmlcli.classifiers.sharded_problems import own_problems
+from xmlcli.classifiers.training import TrainingData, train
+from xmlcli.classifiers.training_state import Model, empty_model
+from xmlcli.machine.threads import aside
 from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.job import Job
 from xmlcli.stages.owned import all_rows, matrix
-from xmlcli.threads import aside
-from xmlcli.training import TrainingData, train
-from xmlcli.writing import Writer
+from xmlcli.storage.kinds import has_label_rows
+from xmlcli.storage.writing import Writer
 
 VERSION = 6
 SECTIONS = ("seed", "cycles", "model", "clf", "linear")

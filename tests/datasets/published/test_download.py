@@ -1,0 +1,117 @@
+"""Downloading from a server that breaks connections, lies, and changes its mind."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from support.http_server import Behaviour, serving
+
+from xmlcli.datasets.published.download import Patience, download
+from xmlcli.errors import DatasetError
+
+CONTENT = bytes(range(256)) * 4096
+BRAVE = Patience(attempts=3, sleep=lambda seconds: None)
+
+
+def get(tmp_path: Path, behaviour: Behaviour, md5: str | None = None) -> bytes:
+    with serving({"/f": behaviour}) as address:
+        download(f"{address}/f", tmp_path / "f", md5=md5, patience=BRAVE)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+    return (tmp_path / "f").read_bytes()
+
+
+def fails(tmp_path: Path, behaviour: Behaviour, md5: str | None = None) -> str:
+    with pytest.raises(DatasetError) as caught:
+        get(tmp_path, behaviour, md5)
+    assert list(tmp_path.iterdir()) == []
+    return str(caught.value)
+
+
+def test_a_file_arrives_whole_with_progress(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with serving({"/f": Behaviour(CONTENT)}) as address:
+        download(f"{address}/f", tmp_path / "f", progress=lambda label, done, total: told.append((done, total)))
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert told[-1] == (1024, 1024)
+
+
+def test_broken_connections_are_taken_up_where_they_broke(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT, breaks_after=300_000)
+    assert get(tmp_path, behaviour, hashlib.md5(CONTENT).hexdigest()) == CONTENT
+    assert behaviour.asked == ["", "bytes=300000-", "bytes=600000-", "bytes=900000-"]
+
+
+def test_a_later_call_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT)
+
+    def stop(label: str, done: int, total: int) -> None:
+        if done > 500:
+            raise KeyboardInterrupt
+
+    with serving({"/f": behaviour}) as address:
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{address}/f", tmp_path / "f", progress=stop)
+        have = (tmp_path / "f.part").stat().st_size
+        assert have > 0
+        assert not (tmp_path / "f").exists()
+        download(f"{address}/f", tmp_path / "f")
+    assert behaviour.asked == ["", f"bytes={have}-"]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_a_file_that_changed_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT)
+
+    def change(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with serving({"/f": behaviour}) as address:
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{address}/f", tmp_path / "f", progress=change)
+        behaviour.content = CONTENT[::-1]
+        download(f"{address}/f", tmp_path / "f", patience=BRAVE)
+    assert (tmp_path / "f").read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("broken", [{"ranges": False}, {"wrong_range": True}, {"validator": False}])
+def test_a_server_that_cannot_resume_is_given_up_in_the_end(tmp_path: Path, broken: dict[str, bool]) -> None:
+    assert "broken off 3 times in a row" in fails(tmp_path, Behaviour(CONTENT, breaks_after=1000, **broken))
+
+
+def test_a_length_that_is_too_long_is_given_up(tmp_path: Path) -> None:
+    assert "broken off" in fails(tmp_path, Behaviour(CONTENT, announced=len(CONTENT) + 10, ranges=False))
+
+
+def test_a_length_that_is_too_short_is_found_by_the_checksum(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT, announced=1000)
+    assert "sent another file than expected" in fails(tmp_path, behaviour, hashlib.md5(CONTENT).hexdigest())
+
+
+def test_wrong_content_is_found_by_the_checksum(tmp_path: Path) -> None:
+    assert "expected: md5 0123" in fails(tmp_path, Behaviour(CONTENT), "0123")
+
+
+def test_passing_faults_are_borne_and_refusals_are_not(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT, status=503, times=2)
+    assert get(tmp_path, behaviour) == CONTENT
+    (tmp_path / "f").unlink()
+    refused = Behaviour(CONTENT, status=403)
+    assert "HTTP 403" in fails(tmp_path, refused)
+    assert len(refused.asked) == 1
+
+
+def test_only_http_is_followed(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="http://"):
+        download("file:///etc/hostname", tmp_path / "f")
+    message = fails(tmp_path, Behaviour(redirect="file:///etc/hostname"))
+    assert "could not be downloaded" in message
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    with serving({}) as address:
+        pass
+    with pytest.raises(DatasetError, match="broken off 3 times"):
+        download(f"{address}/f", tmp_path / "f", patience=BRAVE)
+    assert list(tmp_path.iterdir()) == []

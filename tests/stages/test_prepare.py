@@ -1,0 +1,146 @@
+"""Stage prepare, on small datasets of both layouts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.fake_stages import make_config
+
+from xmlcli.errors import DatasetError
+from xmlcli.metrics import inverse_propensity
+from xmlcli.runs import runner
+from xmlcli.runs.plan import plan
+from xmlcli.runs.runner import Session
+from xmlcli.stages.call import RunId
+from xmlcli.storage import artifacts
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.workspace import Workspace
+
+TRAIN = ["3 4 3", "0,1 0:1 1:2", "0 1:3 2:4", " 3:1"]
+TEST = ["1 4 3", "2 3:5 1:1"]
+
+
+def write_text(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "train.txt").write_text("\n".join(TRAIN) + "\n")
+    (folder / "test.txt").write_text("\n".join(TEST) + "\n")
+
+
+def write_raw(folder: Path, *, documents: int = 30) -> None:
+    folder.mkdir()
+
+    def document(i: int) -> dict[str, object]:
+        return {"uid": str(i), "title": f"word{i % 3} common", "content": f"more{i % 5}", "target_ind": [i % 3, 3]}
+
+    for name, rows in (
+        ("trn", [document(i) for i in range(documents)]),
+        ("tst", [{**document(1), "title": "word1 unseen"}]),
+        ("lbl", [{"uid": str(i), "title": title} for i, title in enumerate(("word0", "word1", "other", "common"))]),
+    ):
+        with gzip.open(folder / f"{name}.json.gz", "wt") as out:
+            out.writelines(json.dumps(row) + "\n" for row in rows)
+    (folder / "filter_labels_test.txt").write_text("0 2\n")
+
+
+def session(root: Path, **overrides: object) -> Session:
+    return Session(Workspace(root, "mine"), make_config(**overrides), device="cpu")
+
+
+def prepare(root: Path, dataset: Path, **overrides: object) -> Artifact:
+    opened = session(root, **overrides)
+    calls = plan(opened.config, RunId(str(dataset)))
+    runner.run(opened, calls[:1], calls)
+    return artifacts.read(opened.workspace.artifact(calls[0].output), "prepared", made_by="")
+
+
+def test_given_features_and_labels_arrive_in_their_rows(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__validation_fraction=0.0, prepare__use_idf=False)
+    X = found.csr("X_train.npz").toarray()
+    assert np.allclose(X[:2], [[1 / 5**0.5, 2 / 5**0.5, 0, 0], [0, 0.6, 0.8, 0]])
+    assert found.csr("Y_train.npz").toarray().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert found.csr("Y_test.npz").toarray().tolist() == [[0, 0, 1]]
+    assert found.csr("X_validation.npz").shape == (0, 4)
+    assert not found.has("features.json")
+    assert found.json("prepared.json")["char_ngrams"] == 0
+
+
+def test_text_becomes_features_of_documents_and_labels(tmp_path: Path) -> None:
+    write_raw(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__validation_fraction=0.2)
+    assert (found.dims["N"], found.dims["N_validation"], found.dims["L"]) == (24, 6, 4)
+    terms = found.json("features.json")["terms"]
+    assert "common" in terms
+    assert "unseen" not in terms
+    label_text = found.csr("label_text_X.npz")
+    ngrams = found.json("features.json")["char_ngrams"]
+    own = [len(terms) + ngrams.index(ngram) for ngram in (" wor", "ord0", "rd0 ", "word")]
+    assert label_text[0].indices.tolist() == [terms.index("word0"), *own]
+    assert label_text[2].nnz == 0
+    assert found.json("prepared.json")["char_ngrams"] == len(ngrams)
+    assert found.json("labels.json") == ["word0", "word1", "other", "common"]
+    assert found.array("test_filter.npy").tolist() == [[0, 2]]
+
+
+def test_propensities_come_from_all_training_rows(tmp_path: Path) -> None:
+    write_raw(tmp_path / "mine")
+    whole = prepare(tmp_path / "a", tmp_path / "mine", prepare__validation_fraction=0.0)
+    split = prepare(tmp_path / "b", tmp_path / "mine", prepare__validation_fraction=0.2)
+    expected = inverse_propensity(whole.csr("Y_train.npz"), 0.55, 1.5)
+    assert np.array_equal(split.array("inverse_propensity.npy"), expected)
+
+
+@pytest.mark.parametrize(("fraction", "most", "expected"), [(0.2, 100, 6), (0.2, 4, 4), (0.0, 100, 0)])
+def test_the_validation_split_has_its_size_and_its_rows(
+    tmp_path: Path, fraction: float, most: int, expected: int
+) -> None:
+    write_raw(tmp_path / "mine")
+    settings = {"prepare__validation_fraction": fraction, "prepare__validation_documents": most}
+    found = prepare(tmp_path / "r", tmp_path / "mine", **settings)
+    rows = found.array("validation_rows.npy")
+    assert len(rows) == expected
+    everything = prepare(tmp_path / "all", tmp_path / "mine", prepare__validation_fraction=0.0)
+    Y = everything.csr("Y_train.npz").toarray()
+    assert np.array_equal(found.csr("Y_validation.npz").toarray(), Y[rows])
+    assert np.array_equal(found.csr("Y_train.npz").toarray(), np.delete(Y, rows, axis=0))
+
+
+def test_fewer_documents_can_be_asked_for(tmp_path: Path) -> None:
+    write_raw(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__max_documents=10, prepare__validation_fraction=0.0)
+    assert found.dims["N"] == 10
+
+
+def test_a_dataset_without_test_documents_has_none(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine")
+    (tmp_path / "mine" / "test.txt").unlink()
+    found = prepare(tmp_path / "r", tmp_path / "mine")
+    assert found.csr("X_test.npz").shape == (0, 4)
+
+
+def test_a_dataset_without_labels_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "train.txt").write_text("1 4 3\n 0:1\n")
+    with pytest.raises(DatasetError, match="no training document has a label"):
+        prepare(tmp_path / "r", folder)
+
+
+@pytest.mark.parametrize("write", [write_text, write_raw])
+def test_a_changed_raw_file_is_noticed_and_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path / "mine")
+    prepare(tmp_path / "r", tmp_path / "mine")
+    opened = session(tmp_path / "r")
+    call = plan(opened.config, RunId(str(tmp_path / "mine")))[0]
+    assert runner.why_not_current(opened, call) is None
+    path = next((tmp_path / "mine").glob("t*st*"))
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert runner.why_not_current(opened, call) == f"raw file {path.name} changed"
+    moved = replace(call, run=RunId(str(tmp_path / "gone")))
+    assert runner.why_not_current(opened, moved) is None

@@ -1,0 +1,150 @@
+"""Artifacts: round trip, and what an absent or damaged one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from support.small_artifact import MADE_BY, read_shortlist, write_shortlist
+
+from xmlcli.errors import ArtifactError
+from xmlcli.storage import artifacts, writing
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    found = read_shortlist(tmp_path / "s")
+    assert np.array_equal(found.array("indices.npy"), np.ones((3, 2)))
+    assert found.array("scores.npy", mmap=True).dtype == np.float32
+    assert found.json("report.json") == {"recall": 0.5, "β": [1, 2]}
+    assert found.dims == {"N": 3, "k": 2}
+    found.verify_content()
+
+
+def test_tensors_and_matrices_are_read_again(tmp_path: Path) -> None:
+    X = sp.random(5, 7, 0.4, format="csr", dtype=np.float32, random_state=1)
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.bfloat16)}
+    with writing.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", tensors)
+        out.tensors("optimiser.safetensors", {})
+        out.csr("linear.npz", X)
+        out.json("state.json", {})
+    found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
+    read = found.tensors("model.safetensors")
+    assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
+    assert (found.csr("linear.npz") != X).nnz == 0
+    assert found.entries["model.safetensors"]["tensors"] == {"a": "BF16 [2, 2]", "b": "F32 [3]"}
+    paths = [tmp_path / "clf" / name for name in ("model.safetensors", "linear.npz")]
+    assert found.inference_bytes() == sum(path.stat().st_size for path in paths)
+
+
+def test_an_absent_artifact_says_where_what_and_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError) as error:
+        read_shortlist(tmp_path / "s")
+    text = str(error.value)
+    for part in (str(tmp_path / "s"), "expected: a complete shortlist artifact", "found: nothing", MADE_BY):
+        assert part in text
+
+
+def test_a_folder_without_manifest_is_no_artifact(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    (tmp_path / "s" / "manifest.json").unlink()
+    with pytest.raises(ArtifactError, match=r"a folder without manifest\.json"):
+        read_shortlist(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"format": 1', '"format": 0', "another version"),
+        ('"kind": "shortlist"', '"kind": "labels"', "not of the kind"),
+        ("{", "", "damaged"),
+        ('"scores.npy"', '"points.npy"', "not complete"),
+        ('"shape": [3, 2]', '"shape": [3, 3]', "does not fit"),
+        ('"dtype": "float32"', '"dtype": "float64"', "does not fit"),
+    ],
+)
+def test_a_manifest_that_disagrees_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    write_shortlist(tmp_path / "s")
+    manifest = tmp_path / "s" / "manifest.json"
+    text = manifest.read_text()
+    assert old in text
+    manifest.write_text(text.replace(old, new, 1))
+    with pytest.raises(ArtifactError, match=words):
+        read_shortlist(tmp_path / "s")
+
+
+def test_a_file_cut_short_or_gone_is_noticed_without_hashing(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "scores.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=r"found: \d+ bytes"):
+        read_shortlist(tmp_path / "s")
+    path.unlink()
+    with pytest.raises(ArtifactError, match="found: no file"):
+        read_shortlist(tmp_path / "s")
+
+
+def test_a_changed_byte_is_noticed_on_demand(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "scores.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    found = read_shortlist(tmp_path / "s")
+    with pytest.raises(ArtifactError, match="sha256"):
+        found.verify_content()
+
+
+def test_a_header_that_is_not_the_manifests_is_noticed_when_read(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "scores.npy"
+    np.save(path, np.ones((2, 3), dtype=np.float32))
+    with pytest.raises(ArtifactError, match=r"float32 \[2, 3\]"):
+        read_shortlist(tmp_path / "s").array("scores.npy")
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "scores.npy"
+    size = path.stat().st_size
+    np.save(path, np.array([None]), allow_pickle=True)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_shortlist(tmp_path / "s").array("scores.npy")
+
+
+def test_tensors_are_read_as_arrays_too(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
+    with writing.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", tensors)
+        out.json("state.json", {})
+    found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
+    arrays = found.numpy_tensors("model.safetensors")
+    assert arrays.keys() == tensors.keys()
+    assert all(np.array_equal(arrays[name], tensor.numpy()) for name, tensor in tensors.items())
+    path = tmp_path / "clf" / "model.safetensors"
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for read in (found.numpy_tensors, found.tensors):
+        with pytest.raises(ArtifactError, match="damaged"):
+            read("model.safetensors")
+
+
+def test_an_optional_file_left_out_is_told(tmp_path: Path) -> None:
+    with writing.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", {})
+        out.tensors("optimiser.safetensors", {})
+        out.json("state.json", {})
+    found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
+    assert not found.has("linear.npz")
+    with pytest.raises(ArtifactError, match="made without it"):
+        found.csr("linear.npz")
+
+
+def test_artifacts_of_other_shapes_do_not_belong_together(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "a", n=3)
+    write_shortlist(tmp_path / "b", n=4)
+    pair = {name: read_shortlist(tmp_path / name) for name in "ab"}
+    with pytest.raises(ArtifactError, match="N = 3"):
+        artifacts.check_agree(pair)

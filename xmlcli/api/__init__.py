@@ -1,0 +1,1 @@
+"""The Python API: `fit` and the scikit-learn estimator."""

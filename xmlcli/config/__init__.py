@@ -1,0 +1,1 @@
+"""Settings: what they mean, and reading them from pipeline files and the command line."""

@@ -1,0 +1,44 @@
+"""Values in place of a pipeline file's: read from texts of the command line, and told of where they have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xmlcli.config.schema import without_effect
+from xmlcli.config.sections import Config
+from xmlcli.errors import ConfigError
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
+    """Turn `section.key=value` texts into {"section.key": value}, values read as YAML.
+
+    Raises ConfigError that lists every text of another form.
+    """
+    import yaml
+
+    overrides: dict[str, Any] = {}
+    problems: list[str] = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            problems.append(f"{text!r}: expected section.key=value")
+            continue
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            problems.append(f"{text!r}: the value is not YAML")
+    if problems:
+        raise ConfigError("overrides cannot be used", where="--set", found="; ".join(problems))
+    return overrides
+
+
+def unused_overrides(config: Config, overrides: Mapping[str, Any]) -> list[str]:
+    """Say of each override that has no effect beside the other settings why it has none."""
+    found = []
+    for key in overrides:
+        section, dot, name = key.partition(".")
+        reason = without_effect(getattr(config, section), name) if dot else None
+        if reason:
+            found.append(f"{key} has no effect: {reason}")
+    return found

@@ -1,0 +1,158 @@
+"""Turning mappings into frozen dataclasses, strictly: the machinery under `xmlcli.config.sections`.
+
+The types a field may have: int, float, bool, str, `X | None` and `tuple[X, ...]` of those, each with rules in
+`Annotated`: `Annotated[int, Range(1, 1000)]`, `Annotated[str, OneOf("exact", "nmslib")]`, and for an option that has an
+effect only beside another one, `Annotated[int, OnlyWith("backend", "nmslib")]`.
+
+A key that is unknown, missing, of another type or out of its range is a problem; all problems are collected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both allowed; None leaves a side open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with the value."""
+        assert isinstance(value, int | float)
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            if self.high is None:
+                return f"expected at least {self.low}"
+            return f"expected at most {self.high}" if self.low is None else f"expected {self.low} to {self.high}"
+        return None
+
+
+class OneOf:
+    """One of a few values."""
+
+    def __init__(self, *values: str) -> None:
+        self.values = values
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with the value."""
+        return None if value in self.values else f"expected one of {', '.join(self.values)}"
+
+
+class NotEmpty:
+    """A text of at least one character."""
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with the value."""
+        return None if value else "expected at least one character"
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """The option has an effect only where the section's `key` is `value`."""
+
+    key: str
+    value: object
+
+    def problem(self, value: object) -> str | None:
+        """Nothing is wrong with the value itself."""
+        return None
+
+
+Rule = Range | OneOf | NotEmpty | OnlyWith
+
+
+def build(cls: type[T], raw: object, problems: list[str], prefix: str = "") -> T | None:
+    """Return `cls` filled from the mapping `raw`; nested dataclasses are filled likewise.
+
+    Adds a line `key: what is wrong` to `problems` for each fault and then returns None.
+    """
+    assert is_dataclass(cls)
+    if not isinstance(raw, Mapping):
+        problems.append(f"{prefix.rstrip('.') or 'the file'}: expected a mapping, found {_show(raw)}")
+        return None
+    hints = get_type_hints(cls, include_extras=True)
+    names = [f.name for f in fields(cls)]
+    before = len(problems)
+    problems += [f"{prefix}{key}: no such key{_near(str(key), names)}" for key in raw if key not in names]
+    values: dict[str, Any] = {}
+    for name in names:
+        if name not in raw:
+            problems.append(f"{prefix}{name}: missing")
+        elif is_dataclass(hints[name]):
+            values[name] = build(hints[name], raw[name], problems, f"{prefix}{name}.")
+        else:
+            try:
+                values[name] = _convert(hints[name], raw[name])
+            except ValueError as error:
+                problems.append(f"{prefix}{name}: {error}, found {_show(raw[name])}")
+    return None if len(problems) > before else cls(**values)
+
+
+def without_effect(section: object, name: str) -> str | None:
+    """Say why the option `name` of a section dataclass has no effect, None where it has one."""
+    for rule in _rules(get_type_hints(type(section), include_extras=True)[name]):
+        if isinstance(rule, OnlyWith) and getattr(section, rule.key) != rule.value:
+            return f"it counts only with {rule.key}={_show(rule.value)}"
+    return None
+
+
+def _near(key: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(key, names, 1, 0.5)
+    return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(names)})"
+
+
+def _show(value: object) -> str:
+    """Write a value as YAML would."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _rules(hint: object) -> list[Rule]:
+    return [a for a in get_args(hint)[1:] if isinstance(a, Rule)] if get_origin(hint) is Annotated else []
+
+
+def _convert(hint: Any, value: object) -> object:
+    """Return the value in the hinted type; ValueError with what was expected."""
+    rules = _rules(hint)
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    origin, options = get_origin(bare), get_args(bare)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in options:
+            return None
+        (bare,) = (o for o in options if o is not type(None))
+        converted = _convert(bare, value)
+    elif origin is tuple:
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("expected a list of at least one")
+        return tuple(_convert(Annotated[options[0], *rules] if rules else options[0], v) for v in value)
+    else:
+        converted = _scalar(bare, value)
+    for rule in rules:
+        problem = rule.problem(converted)
+        if problem:
+            raise ValueError(problem)
+    return converted
+
+
+def _scalar(kind: type, value: object) -> object:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if kind is float and isinstance(value, str):  # YAML 1.1 takes 1e-3 for text
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"expected {names[float]}") from None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"expected {names[kind]}")
+    return value

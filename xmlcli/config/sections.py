@@ -1,0 +1,271 @@
+"""The configuration of a run: frozen sections, read from `pipelines/<name>.yaml`, every key present and known.
+
+The fields are the documentation of the file: their meaning, unit and range stand here and nowhere else.
+`xmlcli.config.schema` says which types and rules a field may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from xmlcli.config.schema import NotEmpty, OneOf, OnlyWith, Range, build
+from xmlcli.errors import ConfigError
+
+Count = Annotated[int, Range(1)]
+Share = Annotated[float, Range(0.0, 1.0)]
+Rate = Annotated[float, Range(1e-8, 100.0)]
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """Stage prepare: from a raw dataset to features, labels and the validation split."""
+
+    max_documents: Count | None
+    """Read only so many training documents, the first ones of the file; null reads all."""
+    text_column: str
+    """Tables only (CSV, JSONL, Parquet): the column with the text; several, joined, if separated by commas."""
+    labels_column: str
+    """Tables only: the column with the labels."""
+    label_separator: Annotated[str, NotEmpty()]
+    """Tables only: what separates the labels of a document where they are no list."""
+    validation_fraction: Annotated[float, Range(0.0, 0.5)]
+    """Share of the training documents set aside for validation."""
+    validation_documents: Annotated[int, Range(0)]
+    """At most so many validation documents."""
+    ngram_max: Annotated[int, Range(1, 5)]
+    """Raw text only: longest run of words that is a feature."""
+    char_ngrams: Annotated[int, Range(2, 4)] | None
+    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
+    char_ngrams_below: Annotated[int, Range(1)]
+    """Raw text only: texts of so many words on average, or more, go by words alone."""
+    min_df: Count
+    """Raw text only: documents a feature must occur in."""
+    max_features: Count | None
+    """Raw text only: keep the most frequent features; null keeps all."""
+    sublinear_tf: bool
+    """Raw text only: use 1 + ln(tf) in place of the count."""
+    use_idf: bool
+    """Weigh features by their inverse document frequency."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The encoder and the classifiers as they start, made by stage init-clf."""
+
+    dim: Annotated[int, Range(2, 8192)]
+    """Embedding width D."""
+    start: Annotated[str, OneOf("spectral", "random")]
+    """spectral: token vectors from the labels' word centroids, classifiers at the labels' frequencies; random: the
+    authors' start."""
+    document_norm: Annotated[float, Range(1e-3, 1e3), OnlyWith("start", "spectral")]
+    """Mean length of a document's sum of token vectors at the start; small, so that training moves them far."""
+    activation: Annotated[str, OneOf("gelu", "relu")]
+    """Applied to the sum of token vectors."""
+    dropout: Share
+    """Share of a document vector's entries dropped in training."""
+    residual: bool
+    """Add the residual block to the sum of token embeddings."""
+
+
+@dataclass(frozen=True)
+class ProxyConfig:
+    """Phase 1, stage embed-labels: the map from label centroids to label embeddings."""
+
+    epochs: Annotated[int, Range(0)]
+    """Passes over the (document, label) pairs; 0 leaves the plain centroids."""
+    learning_rate: Rate
+    """Adam's rate."""
+    decay: bool
+    """Let the rate fall to zero over the epochs."""
+    batch_size: Count
+    """Pairs a step."""
+    max_pairs: Count
+    """At most so many pairs an epoch, drawn anew each time."""
+    start: Annotated[str, OneOf("identity", "random")]
+    """identity: one linear layer that starts as it; random: two linear layers from torch's start."""
+    hidden: Annotated[int, Range(1), OnlyWith("start", "random")]
+    """Width between the two layers."""
+    unit_vectors: bool
+    """Use document vectors of unit length."""
+    leave_one_out: bool
+    """Take a pair's document out of its label's centroid."""
+    label_text: bool
+    """Count a label's own text as one more document of it; a label without documents then has an embedding."""
+    priors: tuple[Annotated[float, Range(0.0, 10.0)], ...]
+    """Bonus of a label with n of N documents: prior * ln(1 + n) + base_rate * n / N, added to its cosine. Of all pairs
+    the one whose shortlists have the largest recall on validation is taken, the first without validation documents."""
+    base_rates: tuple[Annotated[float, Range(0.0, 10.0)], ...]
+    """See `priors`."""
+
+
+@dataclass(frozen=True)
+class ShortlistConfig:
+    """Phase 2, stage shortlist: nearest label embeddings of every document."""
+
+    backend: Annotated[str, OneOf("words", "exact", "nmslib")]
+    """words: by word centroids, the dense embeddings decide among the nearest; exact, nmslib: by dense embeddings
+    alone, by blocked products or an HNSW graph."""
+    vectors: Annotated[float, Range(0.0, 10.0), OnlyWith("backend", "words")]
+    """Share of the dense embeddings' cosine in the score."""
+    size: Count
+    """Labels a document, k."""
+    mask_unseen: bool
+    """Leave labels without documents out of the search."""
+    M: Annotated[int, Range(2, 1000), OnlyWith("backend", "nmslib")]
+    """HNSW: links a label."""
+    ef_construction: Annotated[int, Range(1), OnlyWith("backend", "nmslib")]
+    """HNSW: candidates held while building."""
+    ef_search: Annotated[int, Range(1), OnlyWith("backend", "nmslib")]
+    """HNSW: candidates held while searching."""
+
+
+@dataclass(frozen=True)
+class ClfConfig:
+    """Phase 3, stage train-clf: encoder and classifiers on the shortlists."""
+
+    epochs: Annotated[int, Range(0)]
+    """Passes over the documents in each cycle."""
+    min_documents: Annotated[int, Range(0)]
+    """More epochs until so many documents have been seen over all cycles."""
+    max_epochs: Annotated[int, Range(0)]
+    """Never more passes in a cycle."""
+    batch_size: Count
+    """Documents a step."""
+    min_batches: Annotated[int, Range(1)]
+    """Smaller batches until an epoch has so many."""
+    optimiser: Annotated[str, OneOf("adagrad", "adam", "rmsprop")]
+    """Of token vectors and classifiers: Adagrad with one step size a row, Adam on the batch's rows, or RMSprop (Adam
+    without momentum)."""
+    learning_rate: Rate
+    """Of classifiers, and of token vectors unless `token_rate_documents` says otherwise."""
+    token_rate_documents: Count | None
+    """Training documents for which token vectors have that rate; four times as many halve it; null: always."""
+    residual_rate: Annotated[float, Range(0.0, 10.0)]
+    """Adam's rate for the residual block, as a share of the learning rate."""
+    schedule: Annotated[str, OneOf("linear", "halving")]
+    """linear: warm up over a twentieth of all steps, then fall to a fiftieth; halving: the authors' schedule."""
+    halve_after: Annotated[int, Range(1), OnlyWith("schedule", "halving")]
+    """Epochs until the rate is first halved."""
+    negatives: Annotated[str, OneOf("batch", "document")]
+    """batch: every label the batch's shortlists name is a negative of all its documents; document: only of its own."""
+    hard_negatives: Annotated[int, Range(0), OnlyWith("negatives", "batch")]
+    """Nearest shortlisted labels of each document that join the batch's labels."""
+    random_negatives: Annotated[int, Range(0)]
+    """Labels drawn at random that join the batch's labels."""
+    max_positives: Count | None
+    """Draw so many of a document's labels each time, the others may be negatives, as the authors do; null keeps all."""
+    checkpoint_seconds: Annotated[float, Range(0.0)]
+    """Save the state for resuming when so much time has passed, and twenty times what saving takes; 0: every step."""
+
+
+@dataclass(frozen=True)
+class LinearConfig:
+    """The sparse part of phase 3, in stage train-clf."""
+
+    enabled: bool
+    """Train a linear classifier on the words beside the dense one, in the last cycle."""
+    C: Annotated[float, Range(1e-6, 1e6)]
+    """Weight of the squared hinge loss against the distance from the start."""
+    start: Annotated[float, Range(0.0, 1e3)]
+    """Length of the label centroid that the weights start at."""
+    max_passes: Count
+    """Passes of coordinate descent over a label's documents, at most; every second one leaves out most of them."""
+    tolerance: Annotated[float, Range(0.0, 1.0)]
+    """A document moves no weight while its gradient is smaller; descent stops where all are."""
+    prune: Annotated[float, Range(0.0, 1.0)]
+    """Share of a label's squared weights that is dropped, the smallest first."""
+    max_weights: Count
+    """At most so many weights a label are kept, the largest."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Stage evaluate: prediction, its calibration on validation, and the metrics."""
+
+    combination: Annotated[str, OneOf("logistic", "authors")]
+    """How a label's scores become one: logistic regression, or the authors' weighted sum; fitted on validation."""
+    voters: Annotated[int, Range(1)] | None
+    """Training documents that vote for their labels (k nearest neighbours), where validation shows that it pays; null:
+    none. They are found by words (`shortlist.backend`). A model that uses them carries the words' weights of all."""
+    ks: tuple[Count, ...]
+    """The k of P@k and the other metrics."""
+    top_k: Count
+    """Ranked labels kept for each test document; any k up to it can be asked for later."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole pipeline file."""
+
+    cycles: Annotated[int, Range(1, 100)]
+    """Rounds of the three phases."""
+    seed: Annotated[int, Range(0, 2**31 - 1)]
+    """Every random choice follows from it."""
+    final_refresh: bool
+    """Run phase 1 once more after the last cycle, so that evaluation searches fresh label embeddings."""
+    measure_every_cycle: bool
+    """Evaluate the earlier cycles too, not only the last."""
+    prepare: PrepareConfig
+    model: ModelConfig
+    proxy: ProxyConfig
+    shortlist: ShortlistConfig
+    clf: ClfConfig
+    linear: LinearConfig
+    evaluate: EvaluateConfig
+
+    def section_dict(self, name: str) -> Any:
+        """Return a section as a plain dictionary, or the value of a top-level key, fit for JSON."""
+        value = getattr(self, name)
+        if is_dataclass(value) and not isinstance(value, type):
+            return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(value).items()}
+        return value
+
+    def parameters(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the sections and top-level keys called `names`: what a stage depends on."""
+        return {name: self.section_dict(name) for name in names}
+
+
+def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a pipeline file, with overrides {"section.key": value} in place of its values.
+
+    Raises ConfigError that names the file and lists every unknown, missing or wrong key.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise ConfigError(
+            f"there is no pipeline called {path.stem!r}",
+            where=str(path),
+            found=f"pipelines {', '.join(known)}" if known else f"no pipeline in {path.parent}",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError("a pipeline file is not YAML", where=str(path), found=" ".join(str(error).split())) from None
+    problems: list[str] = []
+    if isinstance(raw, dict):
+        problems += _override(raw, overrides or {})
+    config = build(Config, raw, problems)
+    if problems or config is None:
+        where = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
+        raise ConfigError("a pipeline cannot be used", where=where, found="; ".join(problems))
+    return config
+
+
+def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
+    """Put the overrides into the raw mapping, or return what hinders it."""
+    problems = []
+    for key, value in overrides.items():
+        section, dot, name = key.partition(".")
+        if not dot:
+            raw[section] = value
+        elif isinstance(raw.get(section), dict):
+            raw[section] = {**raw[section], name: value}
+        else:
+            sections = [f.name for f in fields(Config) if str(f.type).endswith("Config")]
+            problems.append(f"{key}: no section {section!r} (known: {', '.join(sections)})")
+    return problems

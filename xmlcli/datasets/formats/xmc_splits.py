@@ -1,0 +1,46 @@
+"""Reader of the repository's layout of small collections: all documents in one file, and lists of who is in a split.
+
+`*_data.txt` is a file of the one-file layout. `*_trSplit.txt` and `*_tstSplit.txt` hold line numbers, from 1, a random
+split a column; the first column is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xmlcli.datasets.formats import xmc_text
+from xmlcli.datasets.formats.raw import Parts, Problems, RawSplit
+from xmlcli.datasets.formats.streams import numbered_lines
+from xmlcli.progress import Progress, silent
+
+
+def read_splits(
+    data: Path, train: Path, test: Path, *, max_documents: int | None = None, progress: Progress = silent
+) -> Parts:
+    """Read both splits.
+
+    Raises:
+        DatasetError: a file is malformed, or a split names a document that is not there.
+    """
+    whole = xmc_text.read_split(data, progress=progress)
+    assert whole.X is not None
+    rows = _read_rows(train, whole.Y.shape[0])[:max_documents], _read_rows(test, whole.Y.shape[0])
+    splits = [RawSplit(None, whole.X[chosen], whole.Y[chosen]) for chosen in rows]
+    return Parts(splits[0], splits[1])
+
+
+def _read_rows(path: Path, num_documents: int) -> npt.NDArray[np.int64]:
+    """int64 (n,): rows of the first split, from 0."""
+    problems = Problems(path)
+    rows: list[int] = []
+    for number, line in numbered_lines(path, None, silent):
+        fields = line.split()
+        if fields and fields[0].isdigit() and 1 <= int(fields[0]) <= num_documents:
+            rows.append(int(fields[0]) - 1)
+        elif fields:
+            problems.add(number, f"a document's number, 1 to {num_documents:,}", repr(line[:40].decode("latin-1")))
+    problems.raise_if_any()
+    return np.array(rows, dtype=np.int64)

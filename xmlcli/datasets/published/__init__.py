@@ -1,0 +1,1 @@
+"""Published collections: where they are, and fetching them."""

@@ -1,0 +1,1 @@
+"""Synthetic collections: the embedded `demo`, and generated ones of any size."""

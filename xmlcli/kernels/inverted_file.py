@@ -1,0 +1,177 @@
+"""The kernels of the inverted file: adding up postings and finding the largest sums.
+
+Numbers of labels (of documents, where documents are searched) lie in groups of 2^shift. A document whose words touch
+few of them costs time for their groups alone, any other for all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from xmlcli.kernels.top_k import sort_best, threshold
+
+MAXIMA = 5  # times as many as labels wanted, in `collect_of_all`
+_MANY = 8  # labels that are passed over in the time that one is added to
+
+
+@njit(cache=True, nogil=True)
+def group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return s for groups of 2^s labels: more than three times as many groups as labels are wanted, where there are."""
+    shift = 0
+    while shift < 6 and (num_labels >> (shift + 1)) > 3 * wanted:
+        shift += 1
+    return shift
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def heaviest(columns, weights, light):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return a document's words and weights, heaviest first, without the lightest that hold `light` of its square."""
+    order, heavy, count, left = np.arange(len(weights), dtype=np.int32), weights.copy(), len(weights), 0.0
+    sort_best(order, heavy, count)
+    for weight in weights:
+        left += light * weight * weight
+    while count > 1 and heavy[count - 1] ** 2 <= left:
+        count -= 1
+        left -= heavy[count] ** 2
+    return columns[order[:count]], heavy[:count]
+
+
+@njit(cache=True, nogil=True)
+def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Return whether a document's words have so many labels that looking at all costs less than at some groups.
+
+    If not, mark the groups that they touch.
+    """
+    num_postings = 0
+    for column in columns:
+        num_postings += w_offsets[column + 1] - w_offsets[column]
+    if _MANY * num_postings >= num_labels:
+        return True
+    for column in columns:
+        for q in range(w_offsets[column], w_offsets[column + 1]):
+            touched[w_rows[q] >> shift] = True
+    return False
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
+    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total
+):
+    """Add the products of a document's words, heaviest first, to `total`.
+
+    One whose labels (`lengths`, on all ranks) are more than what is left of `budget` is left out, the first excepted.
+    """
+    left = budget
+    for j in range(len(columns)):
+        at, end = w_offsets[columns[j]], w_offsets[columns[j] + 1]
+        if lengths[columns[j]] > left and left < budget:
+            continue
+        left -= lengths[columns[j]]
+        weight, rows, values = weights[j], w_rows[at:end], w_values[at:end]
+        fours = len(rows) - len(rows) % 4
+        for q in range(0, fours, 4):  # the compiler cannot know that four rows differ, so it would go one by one
+            first = total[rows[q]] + weight * values[q]
+            second = total[rows[q + 1]] + weight * values[q + 1]
+            third = total[rows[q + 2]] + weight * values[q + 2]
+            fourth = total[rows[q + 3]] + weight * values[q + 3]
+            total[rows[q]], total[rows[q + 1]], total[rows[q + 2]], total[rows[q + 3]] = first, second, third, fourth
+        for q in range(fours, len(rows)):
+            total[rows[q]] += weight * values[q]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the largest score of each touched group."""
+    if shift == 0:
+        best[:] = total
+        return
+    for group in range(len(touched)):
+        if touched[group]:
+            own = total[group << shift : (group + 1) << shift]
+            largest = own[0]
+            for value in own:
+                largest = max(largest, value)
+            best[group] = largest
+
+
+@njit(cache=True, nogil=True)
+def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Make everything as it was before the document."""
+    for group in range(len(touched)):
+        if touched[group]:
+            own, before = total[group << shift : (group + 1) << shift], bonus[group << shift : (group + 1) << shift]
+            for j in range(len(own)):  # without an offset, or the compiler does not vectorise
+                own[j] = before[j]
+            best[group] = untouched_best[group]
+            touched[group] = False
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Put at least `wanted` labels, all of the largest scores among them, into `kept`, `values`; return how many.
+
+    As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed. Labels come in
+    ascending order.
+    """
+    if wanted >= len(best):
+        for label in range(len(total)):
+            kept[label], values[label] = label, total[label]
+        return len(total)
+    least = threshold(best, wanted)
+    count = 0
+    for group in range(len(best)):
+        if best[group] >= least:
+            own = total[group << shift : (group + 1) << shift]
+            for j in range(len(own)):  # written whether wanted or not: most are not, and a branch would cost more
+                kept[count], values[count] = (group << shift) + j, own[j]
+                count += own[j] >= least
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Do what `collect` does, without groups: the maxima here are of labels so far apart that they compare at once.
+
+    maxima: room for more than `wanted`, unless there are fewer labels; is_kept: room for all labels and up to the next
+    eighth one, False beyond them.
+    """
+    num_labels, num_maxima = len(total), len(maxima)
+    if wanted >= num_maxima:
+        for label in range(num_labels):
+            kept[label], values[label] = label, total[label]
+        return num_labels
+    maxima[:] = total[:num_maxima]
+    for at in range(num_maxima, num_labels, num_maxima):
+        own = total[at : at + num_maxima]
+        for j in range(len(own)):
+            maxima[j] = max(maxima[j], own[j])
+    least = threshold(maxima, wanted)
+    for label in range(num_labels):
+        is_kept[label] = total[label] >= least
+    count, eights = 0, is_kept.view(np.uint64)
+    for eighth in range(len(eights)):
+        if eights[eighth]:
+            for label in range(8 * eighth, 8 * eighth + 8):
+                if is_kept[label]:
+                    kept[count], values[count] = label, total[label]
+                    count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
+    if count <= wanted:
+        return count
+    least = threshold(values[:count], wanted)
+    larger = 0
+    for j in range(count):
+        larger += values[j] > least
+    end, equal = 0, wanted - larger
+    for j in range(count):
+        if values[j] > least or (values[j] == least and equal > 0):
+            equal -= values[j] == least
+            kept[end], values[end] = kept[j], values[j]
+            end += 1
+    return end

@@ -1,0 +1,1 @@
+"""Phase 1: label embeddings, trained by proxy."""

@@ -1,0 +1,159 @@
+"""Phase 1: label embeddings z_l = g(c_l), label centroids passed through a trained proxy map.
+
+c_l is the mean vector of the documents that carry label l. g is affine, shared by all labels, and trained so that
+g(c_l) lies near the documents of l by the robust loss log(1 + |g(c_l) - f(x_i)|^2) over all pairs of document and label
+(the authors' code; method notes, section 1). `authors` trains g as two linear layers on raw vectors. The default trains
+one, from the identity, on unit vectors, and leaves the pair's own document out of the centroid: otherwise a label with
+one document would teach g to copy it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from xmlcli.arrays import Floats
+from xmlcli.config.sections import ProxyConfig
+from xmlcli.distributed.ranks import ALONE, Ranks
+from xmlcli.encoder.optimisers import DenseAdam
+from xmlcli.machine.torch_threads import one_thread_each
+from xmlcli.progress import Progress, silent
+
+
+class ProxyMap(nn.Module):
+    """The affine map g: D → D, or D → H → D without an activation between."""
+
+    def __init__(self, dim: int, config: ProxyConfig, *, seed: int) -> None:
+        super().__init__()
+        if config.start == "identity":
+            layer = nn.Linear(dim, dim)
+            nn.init.eye_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            self.layers = nn.Sequential(layer)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.layers = nn.Sequential(nn.Linear(dim, config.hidden), nn.Linear(config.hidden, dim))
+
+    def forward(self, centroids: torch.Tensor) -> torch.Tensor:
+        """centroids: float32 (B, D) → (B, D)."""
+        mapped: torch.Tensor = self.layers(centroids)
+        return mapped
+
+
+class Centroids:
+    """Sums of document vectors by label, from which means are taken with or without one document.
+
+    Attributes:
+        sums: float32 (L, D) on the documents' device; of several ranks each has its labels'.
+        counts: float32 (L,), documents of each label, its own text counted as one where it has text; of all ranks.
+    """
+
+    def __init__(
+        self, documents: torch.Tensor, Y: sp.csr_matrix, label_texts: torch.Tensor | None, ranks: Ranks = ALONE
+    ) -> None:
+        """documents: float32 (N, D); Y: CSR (N, L); label_texts: float32 (L, D), zero rows for labels without text.
+
+        Of several ranks each gives its labels, and the documents that carry them.
+        """
+        sums = torch.from_numpy(np.asarray(Y.T.tocsr() @ documents.cpu().numpy(), dtype=np.float32))
+        self.sums = sums.to(documents.device)
+        self.counts = torch.from_numpy(Y.getnnz(axis=0).astype(np.float32)).to(documents.device)
+        if label_texts is not None:
+            self.sums += label_texts
+            self.counts += (label_texts != 0).any(dim=1).float()
+        self._own_counts, self._ranks = self.counts, ranks
+        if ranks.size > 1:
+            self.counts = torch.from_numpy(ranks.whole(self.counts.cpu().numpy())).to(documents.device)
+
+    def means(self) -> torch.Tensor:
+        """Return the centroids (L, D), of several ranks its own; zero for a label without documents and text."""
+        return self.sums / self._own_counts.clamp(min=1)[:, None]
+
+    def means_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Return the centroid of each of `labels` (B,), of any ranks but the same on each."""
+        return self._sums_of(labels) / self._counts_of(labels)[:, None]
+
+    def means_without(self, labels: npt.NDArray[np.int64], documents: torch.Tensor) -> torch.Tensor:
+        """Return the centroid of each of `labels` (B,) without the document (B, D) that carries it."""
+        return (self._sums_of(labels) - documents) / (self._counts_of(labels) - 1).clamp(min=1)[:, None]
+
+    def _sums_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        return self._ranks.fetch(self.sums, labels, len(self.counts))
+
+    def _counts_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
+        return self.counts[torch.from_numpy(labels).to(self.counts.device)]
+
+
+def train_proxy(
+    g: ProxyMap,
+    documents: torch.Tensor,
+    centroids: Centroids,
+    Y: sp.csr_matrix,
+    config: ProxyConfig,
+    *,
+    generator: np.random.Generator,
+    ranks: Ranks = ALONE,
+    progress: Progress = silent,
+) -> float:
+    """Train g on the pairs of Y by Adam; return the mean robust loss of the last epoch (0.0 where nothing is trained).
+
+    documents: float32 (N, D), frozen. Each epoch permutes the pairs anew. Of several ranks each gives its documents,
+    and rank 0 draws from Y, the pairs of all; all train the same g on the same pairs.
+    """
+    pairs = _pairs(Y, centroids, config) if ranks.is_first else np.zeros((2, 0), np.int64)
+    in_all = ranks.decide(lambda: pairs.shape[1])
+    num_pairs = min(in_all, config.max_pairs)
+    steps = -(-num_pairs // config.batch_size)
+    optimiser = DenseAdam(g.parameters())
+
+    def draw() -> npt.NDArray[np.int64]:
+        return pairs[:, generator.permutation(in_all)[:num_pairs]]
+
+    def step(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], rate: float) -> float:
+        x = ranks.fetch(documents, rows, Y.shape[0])
+        c = centroids.means_without(labels, x) if config.leave_one_out else centroids.means_of(labels)
+        loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step(rate)
+        return loss.item() * len(rows)
+
+    mean = 0.0
+    with one_thread_each():
+        for epoch in range(config.epochs if steps else 0):
+            drawn, total = ranks.decide(draw), 0.0
+            for number in range(steps):
+                left = 1 - (epoch * steps + number) / (config.epochs * steps) if config.decay else 1.0
+                rows, labels = drawn[:, number * config.batch_size : (number + 1) * config.batch_size]
+                total += step(rows, labels, config.learning_rate * left)
+                progress("proxy", epoch * steps + number + 1, config.epochs * steps)
+            mean = total / num_pairs
+    return mean
+
+
+def _pairs(Y: sp.csr_matrix, centroids: Centroids, config: ProxyConfig) -> npt.NDArray[np.int64]:
+    """Return the pairs of document and label to draw from, int64 (2, P)."""
+    coo = Y.tocoo()
+    pairs = np.stack([coo.row, coo.col]).astype(np.int64)
+    return pairs[:, (centroids.counts.cpu().numpy() > 1)[pairs[1]]] if config.leave_one_out else pairs
+
+
+@torch.no_grad()
+def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
+    """Return the (own) label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
+    means = centroids.means()
+    return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()
+
+
+def label_bonus(frequencies: Floats, num_documents: int, *, prior: float, base_rate: float) -> Floats:
+    """Return what frequency adds to a label's cosine, float32 (L,): prior · ln(1 + n) + base_rate · n / N.
+
+    frequencies: n, float32 (L,), training documents of each label; num_documents: N. The second term tells only where a
+    label is on a good part of all documents, and then puts it on nearly every shortlist.
+    """
+    return (prior * np.log1p(frequencies) + base_rate * frequencies / num_documents).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Threads, devices and memory of this machine."""

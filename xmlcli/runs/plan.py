@@ -1,0 +1,76 @@
+"""The plan: the stage calls of a run, in the order they can be made, each with its inputs and its output.
+
+    prepare, init-clf                              then for each cycle c
+    embed-labels c    prepared, clf c-1            and, from the second cycle on, labels c-1 for the map carried over
+    shortlist c       prepared, clf c-1, labels c and, from the second cycle on, shortlist 1 for what words proposed
+    train-clf c       prepared, clf c-1, labels c, shortlist c
+    evaluate c        prepared, clf c, labels c+1 with `final_refresh`, labels c without
+
+With `final_refresh`, embed-labels runs once more after the last cycle. dvc.yaml spells the same plan as templates; a
+test compares the two.
+"""
+
+from __future__ import annotations
+
+from xmlcli.config.sections import Config
+from xmlcli.errors import UsageError
+from xmlcli.stages.call import Call, RunId
+from xmlcli.storage.workspace import Ref
+
+CYCLE_STAGES = ("embed-labels", "shortlist", "train-clf", "evaluate")
+STAGES = ("prepare", "init-clf", *CYCLE_STAGES)
+
+
+def plan(config: Config, run: RunId) -> list[Call]:
+    """Return the calls of a run; every input is the output of an earlier call."""
+    prepared = Ref("prepared")
+    calls = [
+        Call("prepare", run, None, prepared),
+        Call("init-clf", run, None, Ref("clf", 0), {"prepared": prepared}),
+    ]
+    for c in range(1, config.cycles + 1):
+        inputs = {"prepared": prepared, "clf": Ref("clf", c - 1)}
+        calls.append(_embed_labels(run, c))
+        if c > 1 and config.final_refresh and config.measure_every_cycle:
+            calls.append(_evaluate(run, c - 1, labels=c))
+        inputs["labels"] = Ref("labels", c)
+        proposed = {"shortlist": Ref("shortlist", 1)} if c > 1 and config.shortlist.backend == "words" else {}
+        calls.append(Call("shortlist", run, c, Ref("shortlist", c), inputs | proposed))
+        inputs["shortlist"] = Ref("shortlist", c)
+        calls.append(Call("train-clf", run, c, Ref("clf", c), dict(inputs)))
+        if not config.final_refresh and (config.measure_every_cycle or c == config.cycles):
+            calls.append(_evaluate(run, c, labels=c))
+    if config.final_refresh:
+        calls.append(_embed_labels(run, config.cycles + 1))
+        calls.append(_evaluate(run, config.cycles, labels=config.cycles + 1))
+    return calls
+
+
+def find_call(calls: list[Call], stage: str, cycle: int | None) -> Call:
+    """Return the call of that stage and cycle; UsageError where the plan has none."""
+    for call in calls:
+        if (call.stage, call.cycle) == (stage, cycle):
+            return call
+    cycles = [str(call.cycle) for call in calls if call.stage == stage]
+    raise UsageError(
+        f"the plan has no {stage} for cycle {cycle}",
+        expected=f"cycle {cycles[0]} to {cycles[-1]}",
+        remedy="set `cycles` in the pipeline file, then write DVC's table with: xmlcli plan --write",
+    )
+
+
+def makers(calls: list[Call]) -> dict[Ref, Call]:
+    """Return which call makes each artifact."""
+    return {call.output: call for call in calls}
+
+
+def _embed_labels(run: RunId, cycle: int) -> Call:
+    inputs = {"prepared": Ref("prepared"), "clf": Ref("clf", cycle - 1)}
+    if cycle > 1:
+        inputs["labels"] = Ref("labels", cycle - 1)
+    return Call("embed-labels", run, cycle, Ref("labels", cycle), inputs)
+
+
+def _evaluate(run: RunId, cycle: int, *, labels: int) -> Call:
+    inputs = {"prepared": Ref("prepared"), "clf": Ref("clf", cycle), "labels": Ref("labels", labels)}
+    return Call("evaluate", run, cycle, Ref("evaluation", cycle), inputs)

@@ -1,0 +1,182 @@
+"""What a run has come to: metrics of a cycle, and what training and prediction cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xmlcli.errors import UsageError
+from xmlcli.runs.plan import makers
+from xmlcli.stages.call import Call, RunId
+from xmlcli.stages.job import PREDICT_NOTE
+from xmlcli.storage import artifacts, files
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """A run on record: its dataset and profile, and the overrides it was made with."""
+
+    run: RunId
+    overrides: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CycleSummary:
+    """One row of the table at the end of training, everything in percent; None where it is not known.
+
+    `validation` and `test` map a metric's name to its value.
+    """
+
+    cycle: int
+    shortlist_recall: float | None
+    validation: dict[str, float]
+    test: dict[str, float]
+
+
+def last_run(root: Path) -> LastRun:
+    """Return the run that was trained last under `root`; UsageError where there is none."""
+    found = [record for path in root.glob("runs/*/run.json") if (record := files.read_json(path))]
+    if not found:
+        raise UsageError(
+            "nothing has been trained here yet",
+            where=str(root / "runs"),
+            remedy="xmlcli train --dataset demo, or name another place with --root",
+        )
+    last = max(found, key=lambda record: str(record["finished"]))
+    return LastRun(RunId(last["dataset"], last["profile"]), last["overrides"])
+
+
+def recorded_overrides(workspace: Workspace) -> dict[str, Any]:
+    """Return the overrides that a run was last trained with; none where that is not on record."""
+    record = files.read_json(workspace.record("run"))
+    return dict(record["overrides"]) if isinstance(record, dict) else {}
+
+
+def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str, float]:
+    """Return test metrics of an evaluation in percent, all it holds where none is `wanted`.
+
+    A metric the evaluation does not hold is computed from its stored ranking. Raises UsageError for an unknown
+    metric, a k beyond that ranking, or any metric where there are no test documents.
+    """
+    held = _metrics(workspace, call)
+    stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
+    if not wanted:
+        return stored
+    from xmlcli.metrics import parse_metric
+
+    asked = [parse_metric(text) for text in wanted]
+    missing = [metric for metric in asked if str(metric) not in stored]
+    if missing and not stored:
+        raise UsageError(
+            "there are no test documents to measure",
+            found="figures on validation documents, which xmlcli evaluate shows without --metric",
+            remedy="add a test file to the dataset, train again",
+        )
+    if missing:
+        from xmlcli.metrics import evaluate_top_k
+
+        top = _read(workspace, call, "evaluation").array("test_top.npy")
+        if max(metric.k for metric in missing) > top.shape[1]:
+            raise UsageError(
+                "k is beyond the ranking that evaluation kept",
+                expected=f"at most {top.shape[1]}",
+                found=", ".join(map(str, missing)),
+                remedy=f"raise evaluate.top_k: {call.command} --set evaluate.top_k={max(m.k for m in missing)}",
+            )
+        prepared = _read(workspace, call, "prepared")
+        weights = prepared.array("inverse_propensity.npy")
+        stored |= evaluate_top_k(top, prepared.csr("Y_test.npz"), weights, missing)
+    return {str(metric): stored[str(metric)] for metric in asked}
+
+
+def model_bytes(parts: Sequence[Artifact]) -> int:
+    """Return the bytes of the files that prediction needs: of prepared, clf, labels, evaluation, the last of them."""
+    voting = "voters" in parts[-1].json("calibration.json")
+    return sum(part.inference_bytes(voting=voting) for part in parts)
+
+
+def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Sequence[str]) -> dict[str, Any]:
+    """Return the object that `evaluate --json` prints for an evaluation.
+
+    `train_seconds` adds up the calls that made the model, preparing and evaluating left out; `model_bytes` counts the
+    files prediction needs; `peak_memory_bytes` is the largest of all calls; a cost not on record is null.
+    """
+    before = _ancestors(plan, call)
+    records = {c.name: _provenance(workspace, c) for c in [*before, call]}
+    training: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
+    peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
+    parts = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
+    result = {
+        "dataset": call.run.dataset_name,
+        "cycle": call.cycle,
+        "metrics": measure(workspace, call, wanted),
+        "train_seconds": _total(training),
+        PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
+        "model_bytes": model_bytes(parts),
+        "peak_memory_bytes": max(peaks, default=None),
+    }
+    oracle = _metrics(workspace, call).get("oracle")
+    return result if oracle is None else {**result, "oracle": oracle}
+
+
+def summaries(workspace: Workspace, plan: Sequence[Call]) -> list[CycleSummary]:
+    """Return a row for every evaluated cycle of a plan."""
+    rows = []
+    for call in plan:
+        if call.stage != "evaluate" or call.cycle is None or not artifacts.identity(workspace.artifact(call.output)):
+            continue
+        shortlist = next(c for c in plan if (c.stage, c.cycle) == ("shortlist", call.cycle))
+        found = files.read_json(workspace.artifact(shortlist.output) / "report.json") or {}
+        recall = found.get("recall")
+        metrics = _metrics(workspace, call)
+        test = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
+        rows.append(CycleSummary(call.cycle, recall, metrics.get("validation", {}), test))
+    return rows
+
+
+def validation(workspace: Workspace, call: Call) -> dict[str, float]:
+    """Return the metrics of an evaluation on validation documents; empty where there were none."""
+    return dict(_metrics(workspace, call).get("validation", {}))
+
+
+def oracle(workspace: Workspace, call: Call) -> dict[str, float]:
+    """Return what the planted oracle scores in an evaluation; empty for all datasets but `demo`."""
+    return dict(_metrics(workspace, call).get("oracle", {}))
+
+
+def _metrics(workspace: Workspace, call: Call) -> dict[str, Any]:
+    return dict(_read(workspace, call, "evaluation").json("metrics.json"))
+
+
+def _read(workspace: Workspace, call: Call, kind: str) -> Artifact:
+    """Read the evaluation itself or one of its inputs."""
+    ref = call.output if kind == "evaluation" else call.inputs[kind]
+    return artifacts.read(workspace.artifact(ref), kind, made_by=f"xmlcli train {call.run.options}")
+
+
+def _provenance(workspace: Workspace, call: Call) -> dict[str, Any]:
+    record = files.read_json(workspace.record(call.name))
+    return dict(record.get("provenance", {})) if isinstance(record, dict) else {}
+
+
+def _total(seconds: list[float | None]) -> float | None:
+    """Return the sum, None where a part is not known."""
+    known = [s for s in seconds if s is not None]
+    return round(sum(known), 3) if len(known) == len(seconds) else None
+
+
+def _ancestors(plan: Sequence[Call], call: Call) -> list[Call]:
+    """Return the calls that an output follows from, directly or not, in the plan's order."""
+    made_by = makers(list(plan))
+    wanted: set[str] = set()
+    pending = list(call.inputs.values())
+    while pending:
+        before = made_by[pending.pop()]
+        if before.name not in wanted:
+            wanted.add(before.name)
+            pending += before.inputs.values()
+    return [c for c in plan if c.name in wanted]

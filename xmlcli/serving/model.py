@@ -1,0 +1,166 @@
+"""A trained model in use: texts or feature vectors in, label names and probabilities out. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import expit
+
+from xmlcli.arrays import Floats, Ints
+from xmlcli.errors import UsageError
+from xmlcli.features.tfidf import TextFeatures
+from xmlcli.kernels.row_weights import weigh_rows
+from xmlcli.prediction.calibration import log_odds
+from xmlcli.prediction.engine import Engine
+from xmlcli.progress import Progress, silent
+from xmlcli.serving import model_folder
+from xmlcli.serving.contents import Parts
+
+Documents: TypeAlias = Sequence[str] | sp.csr_matrix
+Predictions: TypeAlias = list[list[tuple[str, float]]]
+
+
+class Model:
+    """A model ready to predict.
+
+    Attributes:
+        parts: what it is made of, or None where it was opened from a run's artifacts.
+        label_names: L names; the label's number where it has none.
+        num_labels: L; num_features: F.
+        gives_probabilities: whether scores are; those of the authors' combination are not.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        vocabulary: Mapping[str, Any] | None,
+        idf: Floats | None,
+        label_names: Sequence[str] | None,
+        parts: Parts | None = None,
+    ) -> None:
+        """`vocabulary`, `idf` and `label_names` are those of `Parts`; the engine's combination has been fitted."""
+        assert engine.combination is not None, "the combination has been fitted"
+        self._engine, self._idf = engine, idf
+        self._features = None if vocabulary is None else TextFeatures.from_json(vocabulary)
+        self._curve = engine.combination.curve
+        self.gives_probabilities = engine.combination.kind == "logistic"
+        self.parts = parts
+        self.num_labels = len(engine.scores.frequencies)
+        self.num_features = engine.encoder.tokens.shape[0]
+        self.label_names = list(label_names) if label_names else [str(label) for label in range(self.num_labels)]
+
+    @classmethod
+    def of(cls, parts: Parts) -> Model:
+        """Make a model of its parts."""
+        names = parts.label_names
+        return cls(parts.engine(), vocabulary=parts.vocabulary, idf=parts.idf, label_names=names, parts=parts)
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether documents are texts; otherwise they are rows of F features."""
+        return self._features is not None
+
+    def __repr__(self) -> str:
+        """Say what the model takes and gives."""
+        takes = "texts" if self.takes_text else f"vectors of {self.num_features:,} features"
+        return f"<xmlcli model: {takes} to {self.num_labels:,} labels>"
+
+    def predict(self, documents: Documents, k: int = 5, *, threshold: float = 0.0) -> Predictions:
+        """Return for each document its k best labels, best first, as (name, probability).
+
+        Args:
+            documents: texts, or for a model without words a CSR (N, F) of features weighted as in training data.
+            k: at most so many labels; fewer where the shortlist holds no more.
+            threshold: leave out labels of a smaller probability.
+
+        Raises:
+            UsageError: documents of the wrong kind or width.
+        """
+        labels, scores = self.rank(documents, k)
+        names, num_labels = self.label_names, self.num_labels
+        return [
+            [
+                (names[label], score)
+                for label, score in zip(*row, strict=True)
+                if label < num_labels and score >= threshold
+            ]
+            for row in zip(labels.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def rank(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+        """Return the k best labels of each document, int32 (N, k) padded with L, and probabilities, 0 for padding.
+
+        With the authors' combination scores are no probabilities, but lie between 0 and 1 as well. Raises UsageError.
+        """
+        labels, scores = self.rank_scores(documents, k, progress=progress)
+        probabilities = expit(scores) if self.gives_probabilities else np.maximum(scores, 0)
+        return labels, probabilities.astype(np.float32)
+
+    def rank_scores(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+        """As `rank`, with log-odds in place of probabilities, or the authors' sums; -inf for padding."""
+        if not isinstance(k, int | np.integer) or k < 1:
+            raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
+        X = self.features(documents)
+        k = min(k, self.num_labels)
+        labels, scores = self._engine.rank(X, k, progress=progress)
+        return labels, log_odds(scores, self._curve)
+
+    def features(self, documents: Documents) -> sp.csr_matrix:
+        """Return documents as the encoder takes them, float32 CSR (N, F) with unit rows. Raises UsageError."""
+        if isinstance(documents, str):
+            raise UsageError("documents are a list of texts", found="one text", remedy="put it in a list: [text]")
+        if sp.issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2):
+            return self._weigh(documents)
+        if not isinstance(documents, Iterable):
+            raise UsageError("documents are a list of texts", found=type(documents).__name__)
+        texts = list(documents)
+        if self._features is None:
+            raise self._no_words()
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise UsageError(
+                    "a document is no text", where=f"documents[{row}]", expected="str", found=type(text).__name__
+                )
+        return self._features.transform(texts)
+
+    def _weigh(self, documents: Any) -> sp.csr_matrix:
+        if self._features is not None:
+            raise UsageError("the model takes texts", found="a matrix of features")
+        if documents.shape[1] != self.num_features:
+            raise UsageError(
+                "documents have another number of features than the model knows",
+                expected=f"{self.num_features:,}",
+                found=f"{documents.shape[1]:,}",
+            )
+        return weigh_rows(sp.csr_matrix(documents, dtype=np.float32), self._idf)
+
+    def _no_words(self) -> UsageError:
+        return UsageError(
+            "the model knows no words: it was trained on feature vectors",
+            expected=f"rows of {self.num_features:,} features, such as --input FILE.npz",
+            found="text",
+            remedy="make the vectors as those of the training data were made",
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model into a folder of its own, at once; an older model there is replaced.
+
+        Raises:
+            ArtifactError: something else lies there.
+        """
+        assert self.parts is not None, "a model of artifacts is exported"
+        model_folder.write(Path(folder), self.parts)
+
+
+def load(folder: str | Path) -> Model:
+    """Load a model that `Model.save` or `xmlcli export` wrote.
+
+    Raises:
+        ArtifactError: there is none, it is damaged, or of a later format.
+    """
+    return Model.of(model_folder.read(Path(folder)))

@@ -1,0 +1,1 @@
+"""Phase 2: shortlists of labels, by nearest-neighbour search."""

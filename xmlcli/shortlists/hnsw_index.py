@@ -1,0 +1,65 @@
+"""Approximate search of dense label embeddings by an HNSW graph: labels of a large `cos(f(x), z_l) + bonus_l`.
+
+The bonus becomes part of the cosine by two more coordinates (Bachrach et al. 2014, section 3): a label is
+`[z_l, bonus_l, rest_l]`, with `rest_l` making all labels equally long, and a document is `[f(x), 1, 0]`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from xmlcli.arrays import Floats, Ints
+from xmlcli.progress import Progress, silent
+
+_BLOCK = 1024  # documents a call of the graph
+
+
+class HnswIndex:
+    """An HNSW graph of nmslib over the lengthened vectors; approximate, and different at every build.
+
+    One thread builds it: with more the graph depends on their timing.
+    """
+
+    def __init__(
+        self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], M: int, ef_construction: int,
+        ef_search: int,
+    ) -> None:  # fmt: skip
+        """Z, bonus, searchable as for ExactIndex; M, ef_construction, ef_search as HNSW calls them."""
+        import nmslib
+
+        self._num_labels = Z.shape[0]
+        self._ids = np.flatnonzero(searchable).astype(np.int32)
+        self._longest = float(1 + (bonus**2).max(initial=0.0)) ** 0.5
+        rest = np.sqrt(np.maximum(self._longest**2 - (Z**2).sum(axis=1) - bonus**2, 0))
+        vectors = np.column_stack([Z, bonus, rest]).astype(np.float32)[self._ids]
+        self._index = nmslib.init(method="hnsw", space="cosinesimil")
+        if len(self._ids):
+            self._index.addDataPointBatch(vectors)
+            self._index.createIndex(
+                {"M": M, "efConstruction": ef_construction, "post": 0, "indexThreadQty": 1}, print_progress=False
+            )
+            self._index.setQueryTimeParams({"efSearch": ef_search})
+
+    def search(
+        self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
+    ) -> tuple[Ints, Floats]:
+        """See `neighbours.Index.search`; where the graph finds fewer than k labels the rest is padding."""
+        N = documents.shape[0]
+        indices = np.full((N, k), self._num_labels, np.int32)
+        scores = np.full((N, k), -np.inf, np.float32)
+        if not len(self._ids):
+            return indices, scores
+        queries = np.column_stack([documents, np.ones(N), np.zeros(N)]).astype(np.float32)
+        lengths = np.linalg.norm(queries, axis=1) * self._longest
+        for start in range(0, N, _BLOCK):
+            block = range(start, min(start + _BLOCK, N))
+            found = self._index.knnQueryBatch(queries[start : block.stop], k=min(k, len(self._ids)), num_threads=1)
+            for row, (near, distance) in zip(block, found, strict=True):
+                score = ((1 - distance) * lengths[row]).astype(np.float32)
+                order = np.lexsort((near, -score))
+                indices[row, : len(near)] = self._ids[near[order]]
+                scores[row, : len(near)] = score[order]
+            progress("shortlist", block.stop, N)
+        return indices, scores

@@ -1,0 +1,69 @@
+"""What a plan is made of: the run it is for and its stage calls."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xmlcli.storage.workspace import Ref
+
+
+@dataclass(frozen=True)
+class RunId:
+    """A dataset under a profile: what one folder below artifacts/ belongs to.
+
+    `dataset` is a name or a path; `profile` None stands for the dataset's own pipeline or the default one.
+    """
+
+    dataset: str
+    profile: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The run's name: the dataset's, and `-<profile>` where one other than the default was asked for."""
+        plain = self.dataset_name
+        return plain if self.profile in (None, "default") else f"{plain}-{self.profile}"
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset's name in small letters; of a path, its last folder's, or its file's without suffixes."""
+        path = Path(self.dataset)
+        if os.sep not in self.dataset and self.dataset not in (".", "..", "~") and not path.is_file():
+            return self.dataset.lower()
+        path = path.expanduser().resolve()
+        return (path.name.split(".")[0] or path.name if path.is_file() else path.name).lower()
+
+    @property
+    def options(self) -> str:
+        """The options that name this run on the command line."""
+        profile = f" --profile {self.profile}" if self.profile else ""
+        return f"--dataset {shlex.quote(self.dataset)}{profile}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One stage call of a plan; `inputs` maps each input's kind to the artifact."""
+
+    stage: str
+    run: RunId
+    cycle: int | None
+    output: Ref
+    inputs: Mapping[str, Ref] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The call's name within its run: `prepare`, `train-clf-2`."""
+        return self.stage if self.cycle is None else f"{self.stage}-{self.cycle}"
+
+    @property
+    def dvc_name(self) -> str:
+        """The name of the same call in dvc.yaml: `prepare@demo`, `train-clf@demo-2`."""
+        return f"{self.stage}@{self.run.name}" + ("" if self.cycle is None else f"-{self.cycle}")
+
+    @property
+    def command(self) -> str:
+        """The command that runs this call alone."""
+        return f"xmlcli {self.stage} {self.run.options}" + ("" if self.cycle is None else f" --cycle {self.cycle}")

@@ -1,0 +1,130 @@
+"""Where everything of a run lies, and the lock that keeps two runs apart.
+
+artifacts/<run>/prepared/               see `xmlcli.storage.kinds` for the files of each folder
+artifacts/<run>/cycle<c>/<kind>/
+metrics/<run>/cycle<c>.json             what `dvc metrics show` reads
+runs/<run>/<call>.json                  what made an artifact, and what it cost
+runs/<run>/run.json                     the dataset, profile and overrides of the run
+scratch/<run>/<call>/                   checkpoints of a call that has not finished
+scratch/<run>/lock                      held while a run writes
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmlcli.errors import LockedError, UsageError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+TEMPORARY, REPLACED = ".tmp", ".old"
+"""How the names of hidden folders end that a kill may leave behind."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One artifact of a run: its kind and, but for `prepared`, its cycle."""
+
+    kind: str
+    cycle: int | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.cycle is None else f"{self.kind} of cycle {self.cycle}"
+
+
+def check_name(name: str, what: str) -> str:
+    """Return `name` if it can be part of a path and of a DVC stage name; raise UsageError otherwise."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{what} {name!r} cannot be used as a name",
+            expected="small letters a to z, digits, '.', '_' and '-', the first a letter or digit",
+            remedy="rename the file or folder",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Every path under `root` that belongs to the run called `run`."""
+
+    root: Path
+    run: str
+
+    def relative(self, ref: Ref) -> Path:
+        """The artifact's folder below the root."""
+        base = Path("artifacts") / self.run
+        return base / ref.kind if ref.cycle is None else base / f"cycle{ref.cycle}" / ref.kind
+
+    def artifact(self, ref: Ref) -> Path:
+        """The artifact's folder."""
+        return self.root / self.relative(ref)
+
+    def metrics(self, cycle: int) -> Path:
+        """The file with the metrics of a cycle."""
+        return self.root / "metrics" / self.run / f"cycle{cycle}.json"
+
+    def record(self, call: str) -> Path:
+        """The file that says what the call used when it last finished."""
+        return self.root / "runs" / self.run / f"{call}.json"
+
+    def scratch(self, call: str) -> Path:
+        """The folder of the call's checkpoints."""
+        return self.root / "scratch" / self.run / call
+
+    @property
+    def lock_path(self) -> Path:
+        """The file locked while something writes to this run."""
+        return self.root / "scratch" / self.run / "lock"
+
+    @property
+    def hash_cache_path(self) -> Path:
+        """Remembers the sha256 of raw files by size and modification time."""
+        return self.root / "scratch" / self.run / "raw-hashes.json"
+
+
+@contextmanager
+def lock(workspace: Workspace) -> Iterator[None]:
+    """Hold the run's lock, having removed what killed runs left half-written.
+
+    Raises LockedError at once when another process holds it. The lock goes with the process, however that ends.
+    """
+    path = workspace.lock_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            handle.seek(0)
+            raise LockedError(
+                f"another run works on {workspace.run!r} ({handle.read().strip() or 'unknown process'})",
+                remedy="wait for it or end it, then type the same command again",
+            ) from None
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()}: {' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}\n")
+        handle.flush()
+        _remove_leftovers(workspace)
+        try:
+            yield
+        finally:
+            handle.truncate(0)
+
+
+def _remove_leftovers(workspace: Workspace) -> None:
+    """Remove what killed runs were writing; only the holder of the lock may have any."""
+    base = workspace.root / "artifacts" / workspace.run
+    for pattern in (f".*{TEMPORARY}", f".*{REPLACED}"):
+        for folder in [*base.glob(pattern), *base.glob(f"cycle*/{pattern}")]:
+            shutil.rmtree(folder)
+    for folder in (workspace.root / "runs" / workspace.run, workspace.root / "metrics" / workspace.run):
+        for file in folder.glob(f".*{TEMPORARY}.json"):
+            file.unlink()
