@@ -19,7 +19,7 @@ from xmlcli.classifiers.one_vs_rest import LinearTraining, label_problems, stack
 from xmlcli.config.sections import LinearConfig
 from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.machine import threads
-from xmlcli.machine.threads import aside
+from xmlcli.machine.threads import in_background
 
 EXACT = replace(make_config().linear, enabled=True, C=0.7, start=0.0, max_passes=2000, tolerance=1e-4, prune=0.0)
 
@@ -145,7 +145,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
         training = LinearTraining(X, label_problems(Y, some(Y, 6, 0)), word_centroids(X, Y, None), config)
-        with aside(training.turns):
+        with in_background(training.turns):
             time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
         found = stack(training.finish(), X.shape[1])
         for row in range(12):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.fake_stages import drawn_model
+from support.fake_stages import drawn_state
 from support.planted_data import collection, sparse_rows
 from support.training_batches import AUTHORS, BATCH, DOCUMENT, batch, cells, shortlists
 
@@ -19,7 +19,7 @@ from xmlcli.classifiers import training
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.targets import Targets, draw_targets
 from xmlcli.classifiers.training import Step, TrainingData, train, train_step
-from xmlcli.classifiers.training_state import Model
+from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.config.sections import ClfConfig, ModelConfig
 from xmlcli.encoder.encoder import TokenUse, encode
 
@@ -56,7 +56,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     monkeypatch.setattr(training, "_LABELS", 1)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_model(20, 15, replace(ENCODER, residual=residual), "adagrad")
+    model = drawn_state(20, 15, replace(ENCODER, residual=residual), "adagrad")
     model.classifiers.start_random(2)
     if model.encoder.residual is not None:
         model.encoder.residual.weight.data += 0.3 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
@@ -91,7 +91,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
 def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     Y, shortlist = batch(0, L=40)
     targets = draw_targets(Y, shortlist, np.arange(38), BATCH, np.random.default_rng(0))
-    model = drawn_model(20, 40, replace(ENCODER, dim=32), "adagrad")
+    model = drawn_state(20, 40, replace(ENCODER, dim=32), "adagrad")
     model.classifiers.start_random(1)
     documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
     found: dict[torch.dtype, list[torch.Tensor]] = {}
@@ -112,7 +112,7 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     none = np.zeros(0, np.int64)
-    model = drawn_model(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adagrad")
     with ThreadPoolExecutor(1) as pool:
         found = training.label_gradients(
             torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *_: pytest.fail("moved"), pool
@@ -135,14 +135,14 @@ def test_slices_cover_the_labels_in_whole_turns_of_the_threads(threads: int) -> 
         assert slices == 1 if U <= 1024 else slices <= threads * (U // (threads * 1024) + 1)
 
 
-def planted(config: ClfConfig) -> tuple[Model, TrainingData, Schedule]:
+def planted(config: ClfConfig) -> tuple[TrainingState, TrainingData, Schedule]:
     X, Y = collection(150, 20, 0)
-    model = drawn_model(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
+    model = drawn_state(X.shape[1], 20, replace(ENCODER, dim=16, dropout=0.3), config.optimiser)
     model.classifiers.start_random(0)
     return model, TrainingData.of(X, Y, shortlists(150, 20, 12, 1)), Schedule.of(150, 1, config)
 
 
-def precision_at_1(model: Model, data: TrainingData) -> float:
+def precision_at_1(model: TrainingState, data: TrainingData) -> float:
     scores = encode(model.encoder, data.X) @ model.classifiers.weight.T + model.classifiers.bias.T
     return float(data.Y.toarray()[np.arange(150), scores.argmax(dim=1).numpy()].mean())
 
@@ -180,7 +180,7 @@ def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatc
 def test_labels_without_documents_keep_their_classifiers() -> None:
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_model(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adagrad")
     model.classifiers.start_random(2)
     before = model.classifiers.weight.clone()
     data = TrainingData.of(X, Y, shortlist)
@@ -195,7 +195,7 @@ def test_labels_without_documents_keep_their_classifiers() -> None:
 def test_training_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(config: ClfConfig, at: int) -> None:
     saved: dict[str, dict[str, torch.Tensor]] = {}
 
-    def save(model: Model) -> Callable[[int], None]:
+    def save(model: TrainingState) -> Callable[[int], None]:
         def after_step(done: int) -> None:
             if done == at:
                 saved["model"] = {n: t.clone() for n, t in model.tensors().items()}

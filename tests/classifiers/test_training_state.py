@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.fake_stages import drawn_model, make_config
+from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection
 
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.training import TrainingData, train
-from xmlcli.classifiers.training_state import Classifiers, Model, empty_model, load_encoder
+from xmlcli.classifiers.training_state import Classifiers, TrainingState, empty_state, load_encoder
 from xmlcli.config.sections import ModelConfig
 from xmlcli.encoder.encoder import encode
 from xmlcli.storage import files
@@ -24,7 +24,7 @@ X, Y = collection(60, 6, 0)
 DATA = TrainingData.of(X, Y, np.tile(np.arange(6, dtype=np.int32), (60, 1)))
 
 
-def train_some(model: Model, optimiser: str, *, start: int, stop: int) -> None:
+def train_some(model: TrainingState, optimiser: str, *, start: int, stop: int) -> None:
     config = replace(
         make_config().clf, epochs=3, min_documents=0, max_epochs=3, batch_size=32, min_batches=1, optimiser=optimiser,
         learning_rate=0.05, token_rate_documents=None, residual_rate=0.1, random_negatives=2,
@@ -42,7 +42,7 @@ def train_some(model: Model, optimiser: str, *, start: int, stop: int) -> None:
         train(model, DATA, schedule, cycle=1, seed=3, start=start, after_step=after_step)
 
 
-def predictions(model: Model) -> torch.Tensor:
+def predictions(model: TrainingState) -> torch.Tensor:
     return encode(model.encoder, X) @ model.classifiers.weight.T + model.classifiers.bias.T
 
 
@@ -52,7 +52,7 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
     tmp_path: Path, optimiser: str, residual: bool
 ) -> None:
     config = replace(OURS, residual=residual)
-    model = drawn_model(X.shape[1], 6, config, optimiser)
+    model = drawn_state(X.shape[1], 6, config, optimiser)
     model.classifiers.start_random(0)
     train_some(model, optimiser, start=0, stop=2)
     files.save_tensors(tmp_path / "model.safetensors", model.tensors())
@@ -60,13 +60,13 @@ def test_a_loaded_model_predicts_the_same_and_makes_the_same_next_steps(
     tensors = files.load_tensors(tmp_path / "model.safetensors")
     states = files.load_tensors(tmp_path / "optimiser.safetensors")
 
-    loaded = empty_model(X.shape[1], 6, config, optimiser)
+    loaded = empty_state(X.shape[1], 6, config, optimiser)
     loaded.load(tensors, states)
     encoder = load_encoder(tensors, config)
     assert torch.equal(predictions(loaded), predictions(model))
     assert torch.equal(encode(encoder, X), encode(model.encoder, X))
 
-    forgetful = empty_model(X.shape[1], 6, config, optimiser)
+    forgetful = empty_state(X.shape[1], 6, config, optimiser)
     forgetful.load(tensors, None)
     for other in (model, loaded, forgetful):
         train_some(other, optimiser, start=2, stop=5)

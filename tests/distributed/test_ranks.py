@@ -24,15 +24,15 @@ def test_one_rank_owns_everything_and_gets_back_what_it_gives() -> None:
     table = np.arange(6).reshape(3, 2)
     matrix = sparse_rows(3, 5, 2, np.random.default_rng(0))
     assert ALONE.share(3) == slice(0, 3)
-    assert ALONE.whole(table) is table
-    assert ALONE.whole_csr(matrix) is matrix
-    assert ALONE.sum(table) is table
-    assert ALONE.largest(table) is table
-    assert ALONE.gather(table)[0][0] is table
-    assert ALONE.exchange([[table]])[0][0] is table
-    assert next(iter(ALONE.stream(table))) is table
-    assert ALONE.decide(lambda: 3) == 3
-    assert ALONE.fetch(table, np.array([2, 0]), 3).tolist() == [[4, 5], [0, 1]]
+    assert ALONE.all_gather_rows(table) is table
+    assert ALONE.all_gather_csr(matrix) is matrix
+    assert ALONE.all_reduce_sum(table) is table
+    assert ALONE.all_reduce_max(table) is table
+    assert ALONE.all_gather(table)[0][0] is table
+    assert ALONE.all_to_all([[table]])[0][0] is table
+    assert next(iter(ALONE.gather_blocks(table))) is table
+    assert ALONE.broadcast(lambda: 3) == 3
+    assert ALONE.fetch_same_rows(table, np.array([2, 0]), 3).tolist() == [[4, 5], [0, 1]]
     assert ALONE.sent == 0
 
 

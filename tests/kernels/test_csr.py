@@ -1,4 +1,4 @@
-"""Rows for a batch and their transpose against SciPy's."""
+"""CsrRows for a batch and their transpose against SciPy's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
-from xmlcli.kernels.csr import Rows, by_column, take_rows
+from xmlcli.kernels.csr import CsrRows, by_column, take_rows
 
 
-def whole(rows: Rows) -> sp.csr_matrix:
+def whole(rows: CsrRows) -> sp.csr_matrix:
     return sp.csr_matrix((rows.data, rows.indices, rows.indptr), shape=rows.shape)
 
 

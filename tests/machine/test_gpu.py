@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from sklearn.preprocessing import normalize
-from support.fake_stages import drawn_model
+from support.fake_stages import drawn_state
 from support.planted_data import collection
 from support.tiny_dataset import opened, run, write_dataset
 from support.torchrun import finished, trained
@@ -20,9 +20,9 @@ from support.torchrun import finished, trained
 from xmlcli.classifiers import training
 from xmlcli.classifiers.targets import Targets
 from xmlcli.classifiers.training import Step, train_step
-from xmlcli.classifiers.training_state import Model
+from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.config.sections import ModelConfig
-from xmlcli.distributed.torch_link import TorchLink
+from xmlcli.distributed.torch_collectives import TorchCollectives
 from xmlcli.encoder.encoder import TokenUse, encode
 from xmlcli.encoder.head import draw_kept
 from xmlcli.runs import runner
@@ -40,9 +40,9 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
     rows, columns = Y.nonzero()
     targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)
     step = Step(X, TokenUse.of(X), targets, draw_kept(2, 40, 16, 0.3, np.random.default_rng(0)))
-    found: dict[str, Model] = {}
+    found: dict[str, TrainingState] = {}
     for device in ("cpu", "cuda"):
-        model = found[device] = drawn_model(X.shape[1], 10, ENCODER, optimiser, device=device)
+        model = found[device] = drawn_state(X.shape[1], 10, ENCODER, optimiser, device=device)
         with ThreadPoolExecutor(1) as pool:
             for _ in range(3):
                 train_step(model, step, learning_rate=0.01, token_rate=0.02, residual_rate=0.01, pool=pool)
@@ -98,7 +98,7 @@ def test_nccl_and_gloo_carry_beside_each_other(tmp_path: Path) -> None:
         "cpu:gloo,cuda:nccl", init_method=address, rank=0, world_size=1, device_id=torch.device("cuda", 0)
     )
     try:
-        link = TorchLink()
+        link = TorchCollectives()
         table = torch.arange(6.0, device="cuda").reshape(3, 2)
         assert torch.equal(link.reduce(table.clone(), "sum"), table)
         assert link.reduce(np.array([3, 4]), "max").tolist() == [3, 4]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from xmlcli.machine import threads
-from xmlcli.machine.threads import Turns, aside, in_turns, over_rows
+from xmlcli.machine.threads import WorkQueue, in_background, map_on_threads, over_rows
 
 
 @pytest.fixture(params=[1, 2, 3, 16])
@@ -56,7 +56,7 @@ def test_items_are_called_once_and_found_in_order(num_items: int) -> None:
         return item**2
 
     with ThreadPoolExecutor(3) as pool:
-        assert in_turns(call, range(num_items), pool) == [item**2 for item in range(num_items)]
+        assert map_on_threads(call, range(num_items), pool) == [item**2 for item in range(num_items)]
     assert sorted(called) == list(range(num_items))
 
 
@@ -69,9 +69,9 @@ def test_the_caller_works_with_others_and_alone_where_all_are_busy(monkeypatch: 
         return threading.get_ident()
 
     with ThreadPoolExecutor(1) as pool:
-        assert threading.get_ident() in in_turns(meet, [0, 1], pool)
+        assert threading.get_ident() in map_on_threads(meet, [0, 1], pool)
         pool.submit(free.wait, 30)
-        assert set(in_turns(lambda _: threading.get_ident(), range(9), pool)) == {threading.get_ident()}
+        assert set(map_on_threads(lambda _: threading.get_ident(), range(9), pool)) == {threading.get_ident()}
         free.set()
 
 
@@ -79,12 +79,12 @@ def test_a_small_task_wakes_few_of_many_threads(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(threads, "num_threads", lambda: 64)
     asked: list[int] = []
 
-    def in_turns(call: Callable[[int], object], items: range, pool: Executor, *, threads: int) -> None:
+    def map_on_threads(call: Callable[[int], object], items: range, pool: Executor, *, threads: int) -> None:
         asked.append(threads)
         for item in items:
             call(item)
 
-    monkeypatch.setattr(threads, "in_turns", in_turns)
+    monkeypatch.setattr(threads, "map_on_threads", map_on_threads)
     for cost in (400, 500, 1000, 2500, 1e6):
         seen: list[tuple[int, int]] = []
         over_rows(1000, lambda first, last, seen=seen: seen.append((first, last)), cost=cost)
@@ -101,7 +101,7 @@ def test_turns_are_shared_by_as_many_threads_as_allowed() -> None:
             return super().submit(*args, **more)
 
     with Counting(1) as pool:
-        assert in_turns(lambda item: item, range(10), pool, threads=3) == list(range(10))
+        assert map_on_threads(lambda item: item, range(10), pool, threads=3) == list(range(10))
         assert pool.handed == 2
 
 
@@ -136,8 +136,8 @@ def test_threads_of_low_priority_take_turns_while_a_block_runs(monkeypatch: pyte
         return item, threading.get_ident(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    turns = Turns(call, range(5))
-    with aside(turns):
+    turns = WorkQueue(call, range(5))
+    with in_background(turns):
         assert taken.wait(30)
     with ThreadPoolExecutor(1) as pool:
         found = turns.finish(pool)
@@ -159,8 +159,8 @@ def test_when_the_block_ends_no_more_turns_are_taken_aside(monkeypatch: pytest.M
         assert go_on.wait(30)
         return item
 
-    turns = Turns(call, range(10))
-    with pytest.raises(KeyboardInterrupt), aside(turns):
+    turns = WorkQueue(call, range(10))
+    with pytest.raises(KeyboardInterrupt), in_background(turns):
         assert begun.wait(30)
         threading.Timer(0.2, go_on.set).start()
         raise KeyboardInterrupt
@@ -179,7 +179,7 @@ def test_what_is_raised_aside_comes_out_when_the_block_ends(monkeypatch: pytest.
         called.set()
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), aside(Turns(call, [0])):
+    with pytest.raises(ZeroDivisionError), in_background(WorkQueue(call, [0])):
         assert called.wait(30)
 
 
@@ -190,8 +190,8 @@ def test_nothing_is_done_aside_without_priorities_or_a_second_processor(
     monkeypatch.setattr(threads, "num_threads", lambda: count)
     monkeypatch.setattr(sys, "platform", platform)
     called: list[int] = []
-    turns = Turns(called.append, range(9))
-    with aside(turns), aside(None):
+    turns = WorkQueue(called.append, range(9))
+    with in_background(turns), in_background(None):
         time.sleep(0.05)
     assert not called
     with ThreadPoolExecutor(1) as pool:
@@ -202,7 +202,7 @@ def test_nothing_is_done_aside_without_priorities_or_a_second_processor(
 def test_progress_hears_of_all_turns_that_are_done() -> None:
     heard: list[int] = []
     with ThreadPoolExecutor(1) as pool:
-        Turns(lambda item: item, range(5)).finish(pool, threads=1, progress=heard.append)
+        WorkQueue(lambda item: item, range(5)).finish(pool, threads=1, progress=heard.append)
     assert heard == [1, 2, 3, 4, 5]
 
 
@@ -212,7 +212,7 @@ def test_finished_turns_hold_nothing_of_what_they_were_called_with() -> None:
             return item
 
     documents = Documents()
-    held, turns = weakref.ref(documents), Turns(documents.of, range(4))
+    held, turns = weakref.ref(documents), WorkQueue(documents.of, range(4))
     del documents
     with ThreadPoolExecutor(2) as pool:
         assert held() is not None

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 import torch
-from support.fake_stages import drawn_model
+from support.fake_stages import drawn_state
 from support.planted_data import collection, unit_rows
 
-from xmlcli.classifiers.training_state import Model
+from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.config.sections import ModelConfig
 from xmlcli.encoder.encoder import encode, unit
 from xmlcli.label_embeddings.word_centroids import label_frequencies, word_centroids
@@ -28,9 +28,9 @@ L = 9
 X, Y = collection(60, L, 0)
 
 
-def bent_model(config: ModelConfig) -> Model:
+def bent_model(config: ModelConfig) -> TrainingState:
     """A model whose residual block is neither at its start nor settled, and whose biases are not zero."""
-    model = drawn_model(X.shape[1], L, config, "adagrad")
+    model = drawn_state(X.shape[1], L, config, "adagrad")
     generator = torch.Generator().manual_seed(0)
     model.encoder.tokens.data = 2 * torch.randn(X.shape[1], config.dim, generator=generator)
     if model.encoder.residual is not None:
@@ -39,7 +39,7 @@ def bent_model(config: ModelConfig) -> Model:
     return model
 
 
-def arrays(model: Model) -> dict[str, npt.NDArray[np.float32]]:
+def arrays(model: TrainingState) -> dict[str, npt.NDArray[np.float32]]:
     return {name: tensor.numpy() for name, tensor in model.tensors().items()}
 
 

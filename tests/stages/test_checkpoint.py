@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.command_line import main
-from support.fake_stages import drawn_model, make_config
+from support.fake_stages import drawn_state, make_config
 from support.tiny_dataset import PROFILES, PROJECT, contents, finished_root, opened, shared_dataset
 
 from xmlcli.runs import runner
@@ -23,7 +23,7 @@ from xmlcli.stages.checkpoint import Checkpoint
 def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
-    found = Checkpoint(tmp_path / "model.safetensors", drawn_model(4, 3, make_config().model, "adam"), 30.0)
+    found = Checkpoint(tmp_path / "model.safetensors", drawn_state(4, 3, make_config().model, "adam"), 30.0)
     save, saved = found.save, []
 
     def slow(step: int) -> None:

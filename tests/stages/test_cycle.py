@@ -14,10 +14,10 @@ import torch
 from support.tiny_dataset import LABELS, PROFILES, contents, finished_root, opened, run, shared_dataset, write_dataset
 
 from xmlcli.classifiers import training
-from xmlcli.classifiers.training_state import Model
+from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.label_embeddings import proxy
 from xmlcli.label_embeddings.proxy import ProxyMap
-from xmlcli.machine.threads import Turns
+from xmlcli.machine.threads import WorkQueue
 from xmlcli.runs import runner
 from xmlcli.stages import embed_labels, train_clf
 from xmlcli.storage import files
@@ -127,7 +127,7 @@ def test_a_cycle_starts_where_the_one_before_ended(
         maps.append({name: tensor.clone() for name, tensor in g.state_dict().items()})
         return proxy.train_proxy(g, *args, **options)
 
-    def train(model: Model, *args: Any, **options: Any) -> None:
+    def train(model: TrainingState, *args: Any, **options: Any) -> None:
         models.append({name: t.clone() for name, t in (model.tensors() | model.optimiser_tensors()).items()})
         training.train(model, *args, **options)
 
@@ -144,10 +144,10 @@ def test_a_cycle_starts_where_the_one_before_ended(
 def test_the_last_cycle_trains_the_sparse_part_aside_and_only_that(
     tmp_path: Path, dataset: Path, roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aside: list[Turns[Any, Any] | None] = []
+    aside: list[WorkQueue[Any, Any] | None] = []
 
     @contextmanager
-    def all_of_it(turns: Turns[Any, Any] | None) -> Iterator[None]:
+    def all_of_it(turns: WorkQueue[Any, Any] | None) -> Iterator[None]:
         aside.append(turns)
         if turns is not None:
             turns.take()

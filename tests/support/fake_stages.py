@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from support.paths import PIPELINES
 
-from xmlcli.classifiers.training_state import Classifiers, Model
+from xmlcli.classifiers.training_state import Classifiers, TrainingState
 from xmlcli.config.sections import Config, ModelConfig, load_config
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.runs.runner import Session
@@ -34,10 +34,12 @@ def make_session(root: Path, config: Config | None = None, stages: dict[str, Sta
     return Session(Workspace(root, "demo"), config or make_config(), device="cpu", registry=chosen.__getitem__)
 
 
-def drawn_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:
+def drawn_state(
+    num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu"
+) -> TrainingState:
     """A model whose token vectors are drawn at random."""
     encoder, classifiers = Encoder(num_tokens, config, seed=0), Classifiers(num_labels, config.dim)
-    return Model(encoder, classifiers, optimiser, device=device)
+    return TrainingState(encoder, classifiers, optimiser, device=device)
 
 
 def csr(rows: int, columns: int) -> sp.csr_matrix:

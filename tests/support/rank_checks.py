@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from support.fake_stages import drawn_model, make_config
+from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection, sparse_rows, unit_rows
 
 from xmlcli.classifiers import training
@@ -23,7 +23,7 @@ from xmlcli.encoder.spectral_start import right_singular_vectors
 from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, train_proxy
 from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.prediction.scores import Scores
-from xmlcli.prediction.sharded_scores import MergedScores
+from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.votes import make_voters
 from xmlcli.shortlists.make_index import LabelVectors, make_index
 from xmlcli.shortlists.rerank import decide, propose
@@ -36,27 +36,27 @@ def check_exchanges(ranks: Ranks) -> None:
     table = np.arange(30, dtype=np.float32).reshape(10, 3)
     assert ranks.bounds(10).tolist() == [0, 3, 6, 10]
     assert ranks.owners(np.array([0, 2, 3, 9, 10]), 10).tolist() == [0, 0, 1, 2, 3]
-    assert ranks.whole(table[share]).tolist() == table.tolist()
-    parts = ranks.gather(np.full(ranks.rank, ranks.rank), np.ones((1, 2), np.float32))
+    assert ranks.all_gather_rows(table[share]).tolist() == table.tolist()
+    parts = ranks.all_gather(np.full(ranks.rank, ranks.rank), np.ones((1, 2), np.float32))
     assert [part[0].tolist() for part in parts] == [[], [1], [2, 2]]
     assert all(part[1].shape == (1, 2) for part in parts)
     matrix = sparse_rows(10, 7, 3, np.random.default_rng(0))
-    assert (ranks.whole_csr(matrix[share]) != matrix).nnz == 0
+    assert (ranks.all_gather_csr(matrix[share]) != matrix).nnz == 0
     rows = np.array([9, 0, 5, 5])
-    assert ranks.fetch(table[share], rows, 10).tolist() == table[rows].tolist()
-    assert ranks.fetch(torch.from_numpy(table[share]), rows, 10).tolist() == table[rows].tolist()
+    assert ranks.fetch_same_rows(table[share], rows, 10).tolist() == table[rows].tolist()
+    assert ranks.fetch_same_rows(torch.from_numpy(table[share]), rows, 10).tolist() == table[rows].tolist()
     other = np.array([[0, 9], [2, 3, 4], []][ranks.rank], np.int64)  # other rows on each rank
-    assert ranks.collect(table[share], other, 10).tolist() == table[other].tolist()
-    assert ranks.most(ranks.rank) == 2
-    got = ranks.exchange([[np.full(r + 1, 10 * ranks.rank + r)] for r in range(3)])
+    assert ranks.fetch_rows(table[share], other, 10).tolist() == table[other].tolist()
+    assert ranks.max_over_ranks(ranks.rank) == 2
+    got = ranks.all_to_all([[np.full(r + 1, 10 * ranks.rank + r)] for r in range(3)])
     assert [part[0].tolist() for part in got] == [[10 * r + ranks.rank] * (ranks.rank + 1) for r in range(3)]
-    assert ranks.sum(np.array([ranks.rank, 1.0])).tolist() == [3, 3]
-    assert ranks.largest(np.array([ranks.rank, -ranks.rank])).tolist() == [2, 0]
-    assert ranks.decide(lambda: {"from": ranks.rank}) == {"from": 0}
+    assert ranks.all_reduce_sum(np.array([ranks.rank, 1.0])).tolist() == [3, 3]
+    assert ranks.all_reduce_max(np.array([ranks.rank, -ranks.rank])).tolist() == [2, 0]
+    assert ranks.broadcast(lambda: {"from": ranks.rank}) == {"from": 0}
     assert ranks.sent > 0
     few = np.arange(2)  # fewer rows than ranks
-    assert ranks.fetch(few[ranks.share(2)], np.array([1, 0]), 2).tolist() == [1, 0]
-    assert ranks.whole(few[ranks.share(2)]).tolist() == [0, 1]
+    assert ranks.fetch_same_rows(few[ranks.share(2)], np.array([1, 0]), 2).tolist() == [1, 0]
+    assert ranks.all_gather_rows(few[ranks.share(2)]).tolist() == [0, 1]
 
 
 def check_search(ranks: Ranks) -> None:
@@ -87,11 +87,11 @@ def check_search(ranks: Ranks) -> None:
     candidates[3, 4:] = L
     one = Scores(W, bias, Z, frequencies, linear, None)(X, documents, candidates)
     own = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], linear[mine], None)
-    several = MergedScores(own, frequencies, ranks)(X[rows], documents[rows], candidates[rows])
+    several = ShardedScores(own, frequencies, ranks)(X[rows], documents[rows], candidates[rows])
     there = candidates[rows] < L
     assert one.keys() == several.keys()
     assert all(np.allclose(several[name][there], one[name][rows][there], atol=1e-5) for name in one)
-    nothing = MergedScores(own, frequencies, ranks)(X[:0], documents[:0], candidates[:0])
+    nothing = ShardedScores(own, frequencies, ranks)(X[:0], documents[:0], candidates[:0])
     assert {name: scores.shape for name, scores in nothing.items()} == dict.fromkeys(one, (0, k))
 
 
@@ -138,7 +138,7 @@ def check_training(ranks: Ranks) -> None:
         for who in (ALONE, ranks):
             data = TrainingData.of(X, Y, shortlist, who)
             share = who.share(20)
-            model = drawn_model(X.shape[1], share.stop - share.start, encoder, config.optimiser)
+            model = drawn_state(X.shape[1], share.stop - share.start, encoder, config.optimiser)
             model.classifiers.start_random(0, before=share.start, after=20 - share.stop)
             train(model, data, Schedule.of(data.num_documents, 1, config), cycle=1, seed=7)
             models.append(model.tensors() | model.optimiser_tensors())
@@ -169,7 +169,7 @@ def check_embeddings(ranks: Ranks) -> None:
         for who in (ALONE, ranks):
             rows = np.arange(60) if who is ALONE else of_labels
             labels, given = (slice(0, 10), slice(0, 60)) if who is ALONE else (mine, own)
-            vectors = torch.from_numpy(who.collect(documents[given].numpy(), rows, 60))
+            vectors = torch.from_numpy(who.fetch_rows(documents[given].numpy(), rows, 60))
             centroids = Centroids(vectors, Y[rows][:, labels], texts[labels], who)
             g, rng = ProxyMap(8, config, seed=0), np.random.default_rng(0)
             loss = train_proxy(g, documents[given], centroids, Y, config, generator=rng, ranks=who)

@@ -17,7 +17,7 @@ from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
 from xmlcli.runs.trained_run import Trained
-from xmlcli.serving.contents import Parts
+from xmlcli.serving.contents import ModelContents
 from xmlcli.serving.model import Model
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
@@ -78,7 +78,7 @@ def trained(what: str = "subjects") -> Trained:
 
 
 @cache
-def parts() -> Parts:
+def parts() -> ModelContents:
     return trained().parts()
 
 

@@ -23,7 +23,7 @@ from xmlcli.arrays import Floats, Ints
 from xmlcli.config.sections import LinearConfig
 from xmlcli.kernels.csr import packed, unsigned
 from xmlcli.kernels.descent import count_entries, count_pairs, group_pairs, solve
-from xmlcli.machine.threads import Turns, row_pool
+from xmlcli.machine.threads import WorkQueue, row_pool
 from xmlcli.progress import Progress, silent
 
 Block = tuple[npt.NDArray[np.int64], Ints, Floats]
@@ -35,7 +35,7 @@ _ABSENT = -1.0  # where the bias starts and is drawn to
 
 
 @dataclass(frozen=True)
-class Problems:
+class LabelProblems:
     """The documents of each label's problem, grouped by label.
 
     Attributes:
@@ -47,7 +47,7 @@ class Problems:
     signs: npt.NDArray[np.int8]
 
 
-def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problems:
+def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> LabelProblems:
     """Collect for each label its documents and those that shortlist it; labels without documents get none.
 
     Y: CSR (N, L); shortlist: int32 (N, k), padded with L, or CSR (N, L) with an entry for each label that is listed.
@@ -59,7 +59,7 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> Problem
         labels, ends = shortlist.indices, shortlist.indptr
     pairs = (Y.indptr, Y.indices, ends, labels, wanted)
     offsets = np.append(0, np.cumsum(count_pairs(*pairs)))
-    return Problems(offsets, *group_pairs(*pairs, offsets))
+    return LabelProblems(offsets, *group_pairs(*pairs, offsets))
 
 
 class LinearTraining:
@@ -73,15 +73,16 @@ class LinearTraining:
     """
 
     def __init__(
-        self, X: sp.csr_matrix, problems: Problems, words: sp.csr_matrix, config: LinearConfig, *, first_label: int = 0
-    ) -> None:
+        self, X: sp.csr_matrix, problems: LabelProblems, words: sp.csr_matrix, config: LinearConfig, *,
+        first_label: int = 0,
+    ) -> None:  # fmt: skip
         """X: float32 CSR (N, F) with unit rows; words: float32 CSR (L, F), the labels' unit centroids. Where the labels
         are some of all, `first_label` is the first one's number, from which its random order follows.
         """
         start = (words * np.float32(config.start)).tocsr()
         room = _room(X, problems, start)
         solve_block = partial(_solve, X, _squares(X) + 1, start, problems, room, config, first_label)
-        self.turns = Turns(solve_block, _blocks(room))
+        self.turns = WorkQueue(solve_block, _blocks(room))
 
     def finish(self, progress: Progress = silent) -> list[Block]:
         """Train what is left and return the classifiers of all blocks, for `stack`."""
@@ -103,7 +104,7 @@ def stack(blocks: Sequence[Block], num_features: int) -> sp.csr_matrix:
 
 
 def _solve(
-    X: sp.csr_matrix, squares: Floats, start: sp.csr_matrix, problems: Problems, room: npt.NDArray[np.int64],
+    X: sp.csr_matrix, squares: Floats, start: sp.csr_matrix, problems: LabelProblems, room: npt.NDArray[np.int64],
     config: LinearConfig, first_label: int, block: range,
 ) -> Block:  # fmt: skip
     """Solve the labels of a block."""
@@ -129,7 +130,7 @@ def _squares(X: sp.csr_matrix) -> Floats:
     return found
 
 
-def _room(X: sp.csr_matrix, problems: Problems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
+def _room(X: sp.csr_matrix, problems: LabelProblems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
     """Return where each label's entries begin in a buffer surely long enough, int64 (L + 1,)."""
     most = count_entries(X.indptr, problems.offsets, problems.documents) + np.diff(start.indptr)
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))

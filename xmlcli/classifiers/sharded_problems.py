@@ -7,14 +7,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Ints
-from xmlcli.classifiers.one_vs_rest import Problems, label_problems
+from xmlcli.classifiers.one_vs_rest import LabelProblems, label_problems
 from xmlcli.classifiers.training import TrainingData
 from xmlcli.distributed.ranks import Ranks
 
 _BLOCK = 1 << 16  # documents of each rank in one exchange
 
 
-def own_problems(data: TrainingData, X: sp.csr_matrix) -> Problems:
+def own_problems(data: TrainingData, X: sp.csr_matrix) -> LabelProblems:
     """Return the problems of the labels that this rank owns, their documents numbered as the rows of X.
 
     X: float32 CSR (N, F), with one rank `data.X`, otherwise all documents. Which of them carry or list this rank's
@@ -25,8 +25,7 @@ def own_problems(data: TrainingData, X: sp.csr_matrix) -> Problems:
         assert X is data.X, "with one rank documents without labels are in no problem"
         return label_problems(data.Y, data.shortlist)
     carried, listed = [], []
-    for start in range(0, ranks.most(len(data.rows)), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in ranks.blocks(len(data.rows), _BLOCK):
         rows, Y, shortlist = data.rows[block], data.Y[block], data.shortlist[block]
         carried.append(_to_owners(np.repeat(rows, np.diff(Y.indptr)), Y.indices, num_labels, ranks))
         listed.append(_to_owners(np.repeat(rows, shortlist.shape[1]), shortlist.ravel(), num_labels, ranks))
@@ -42,7 +41,7 @@ def _to_owners(documents: npt.NDArray[np.int64], labels: Ints, num_labels: int, 
     order, ends = np.argsort(owners, kind="stable"), np.cumsum(np.bincount(owners, minlength=ranks.size))[: ranks.size]
     tables = (np.split(table[order], ends)[:-1] for table in (documents, labels))
     parts = [list(part) for part in zip(*tables, strict=True)]
-    got = ranks.exchange(parts)
+    got = ranks.all_to_all(parts)
     return np.stack([np.concatenate([part[i].astype(np.int64) for part in got]) for i in (0, 1)])
 
 

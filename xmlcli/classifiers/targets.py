@@ -11,7 +11,7 @@ from numba import njit
 
 from xmlcli.arrays import Ints
 from xmlcli.config.sections import ClfConfig
-from xmlcli.kernels.csr import Rows
+from xmlcli.kernels.csr import CsrRows
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Targets:
 
 
 def draw_targets(
-    Y: Rows, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
+    Y: CsrRows, shortlist: Ints, trainable: npt.NDArray[np.int64], config: ClfConfig, rng: np.random.Generator
 ) -> Targets:
     """Choose the labels of a batch with truth Y (B, L) and shortlists int32 (B, k).
 
@@ -97,7 +97,7 @@ def _union(offsets, positives, near, drawn, trainable, num_labels):  # type: ign
     return labels, rows, columns
 
 
-def _at_most(Y: Rows, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _at_most(Y: CsrRows, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Return offsets and labels of `most` positives of each row of Y, drawn without replacement."""
     counts = np.diff(Y.indptr)
     rows = np.repeat(np.arange(Y.shape[0]), counts)

@@ -28,13 +28,13 @@ import torch.nn.functional as F
 from xmlcli.arrays import Floats, Ints
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.targets import Targets, draw_targets
-from xmlcli.classifiers.training_state import Classifiers, Model
+from xmlcli.classifiers.training_state import Classifiers, TrainingState
 from xmlcli.config.sections import ClfConfig
 from xmlcli.distributed.ranks import ALONE, Ranks, stack_csr
 from xmlcli.encoder.encoder import Encoder, TokenUse, bag
 from xmlcli.encoder.head import HeadPass, draw_kept
-from xmlcli.kernels.csr import Rows, take_rows
-from xmlcli.machine.threads import in_turns, num_threads, over_rows
+from xmlcli.kernels.csr import CsrRows, take_rows
+from xmlcli.machine.threads import map_on_threads, num_threads, over_rows
 from xmlcli.machine.torch_threads import matrix_dtype, one_thread_each
 from xmlcli.progress import Progress, silent
 
@@ -80,7 +80,7 @@ class TrainingData:
         width = self.shortlist.shape[1] if config.negatives == "document" else config.hard_negatives
         return replace(self, shortlist=np.ascontiguousarray(self.shortlist[:, :width]))
 
-    def batch(self, rows: npt.NDArray[np.int64]) -> tuple[Rows, Rows, Ints]:
+    def batch(self, rows: npt.NDArray[np.int64]) -> tuple[CsrRows, CsrRows, Ints]:
         """Return X, Y and shortlists of documents, counted over all ranks, in that order.
 
         Every rank gets the whole batch: its sparse rows are smaller than any vectors made of them.
@@ -91,7 +91,7 @@ class TrainingData:
         share = ranks.share(self.num_documents)
         mine = rows[(rows >= share.start) & (rows < share.stop)] - share.start
         X, Y, shortlist = take_rows(self.X, mine), take_rows(self.Y, mine), self.shortlist[mine]
-        parts = ranks.gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
+        parts = ranks.all_gather(np.diff(X.indptr), X.indices, X.data, np.diff(Y.indptr), Y.indices, Y.data, shortlist)
         place = np.argsort(np.argsort(ranks.owners(rows, self.num_documents), kind="stable"))
         X, Y = (stack_csr([part[at : at + 3] for part in parts], table.shape[1]) for at, table in ((0, X), (3, Y)))
         return take_rows(X, place), take_rows(Y, place), np.concatenate([part[6] for part in parts])[place]
@@ -101,7 +101,7 @@ class TrainingData:
 class Step:
     """What one step is made of: the batch's features by document and by token, its targets, what dropout keeps."""
 
-    X: Rows
+    X: CsrRows
     use: TokenUse
     targets: Targets
     kept: list[Floats]
@@ -171,7 +171,7 @@ def label_gradients(
         return by_documents
 
     total = torch.zeros(documents.shape, device=device)
-    for part in in_turns(of_slice, range(num_slices), pool):
+    for part in map_on_threads(of_slice, range(num_slices), pool):
         total += part
     return total
 
@@ -192,7 +192,7 @@ def multiple(number: int, of: int) -> int:
 
 
 def train_step(
-    model: Model, step: Step, *, learning_rate: float, token_rate: float, residual_rate: float, pool: Executor,
+    model: TrainingState, step: Step, *, learning_rate: float, token_rate: float, residual_rate: float, pool: Executor,
     ranks: Ranks = ALONE,
 ) -> None:  # fmt: skip
     """Do one step of masked logistic loss; classifiers move at `learning_rate`.
@@ -210,7 +210,8 @@ def train_step(
         model.weight_optimiser.move(labels, by_weight)
         model.bias_optimiser.move(labels, by_bias)
 
-    by_documents = ranks.sum(label_gradients(head.vectors, model.classifiers, step.targets, move_labels, pool))
+    by_documents = label_gradients(head.vectors, model.classifiers, step.targets, move_labels, pool)
+    by_documents = ranks.all_reduce_sum(by_documents)
     by_bags, tokens = head.backward(by_documents), torch.from_numpy(step.use.rows).to(device)
     if model.residual_optimiser is not None:
         model.residual_optimiser.step(residual_rate)
@@ -226,7 +227,7 @@ def train_step(
 
 
 def train(
-    model: Model,
+    model: TrainingState,
     data: TrainingData,
     schedule: Schedule,
     *,

@@ -57,7 +57,7 @@ def _draw_and_forget(rows: int, width: int, generator: torch.Generator) -> None:
         torch.empty(min(_FORGOTTEN, rows - at), width).uniform_(generator=generator)
 
 
-class Model:
+class TrainingState:
     """Encoder, classifiers and optimisers, moved and saved together."""
 
     def __init__(self, encoder: Encoder, classifiers: Classifiers, optimiser: str, *, device: str = "cpu") -> None:
@@ -102,13 +102,16 @@ class Model:
         return found if self.residual_optimiser is None else [*found, ("residual", self.residual_optimiser)]
 
 
-def empty_model(num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu") -> Model:
-    """Make a model of the right shapes, to be filled by `Model.load`."""
-    return Model(Encoder(num_tokens, config, seed=None), Classifiers(num_labels, config.dim), optimiser, device=device)
+def empty_state(
+    num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu"
+) -> TrainingState:
+    """Make a model of the right shapes, to be filled by `TrainingState.load`."""
+    encoder, classifiers = Encoder(num_tokens, config, seed=None), Classifiers(num_labels, config.dim)
+    return TrainingState(encoder, classifiers, optimiser, device=device)
 
 
 def load_encoder(tensors: Mapping[str, torch.Tensor], config: ModelConfig, *, device: str = "cpu") -> Encoder:
-    """Make the encoder of `Model.tensors`, for encoding alone."""
+    """Make the encoder of `TrainingState.tensors`, for encoding alone."""
     found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=None)
     found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
     return found.to(device)

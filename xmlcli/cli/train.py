@@ -29,7 +29,7 @@ def train(options: Options) -> None:
     with started(options) as ranks:
         opened = open_run(options)
         calls = plan(opened.config, opened.run)
-        ranks.decide(lambda: make_ready(options, opened, calls[0]))
+        ranks.broadcast(lambda: make_ready(options, opened, calls[0]))
         run_calls(options, opened, calls, calls, ranks)
     if ranks.is_first:
         _print_summary(opened, calls)

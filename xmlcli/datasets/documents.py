@@ -20,7 +20,7 @@ from xmlcli.datasets.find import open_folder
 from xmlcli.datasets.formats import libsvm, table, xmc_text
 from xmlcli.datasets.formats.layouts import TABLE, TABLE_SUFFIXES
 from xmlcli.datasets.formats.named import NameTable
-from xmlcli.datasets.formats.raw import Problems, RawSplit, TableColumns
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, TableColumns
 from xmlcli.datasets.formats.streams import decoded, open_stream, plain_suffix
 from xmlcli.datasets.load import read_dataset
 from xmlcli.errors import DatasetError
@@ -89,7 +89,7 @@ def read_documents(
 
 def _lines(content: BinaryIO, path: Path, columns: TableColumns, read: Callable[[], object]) -> Iterator[Block]:
     """Texts a line; JSON objects where the first line begins with a brace. What has come is not held back."""
-    problems, number, is_json = Problems(path), 0, plain_suffix(path) in _JSON_SUFFIXES
+    problems, number, is_json = FileProblems(path), 0, plain_suffix(path) in _JSON_SUFFIXES
     for lines in _arrived(content):
         texts: list[str] = []
         for line in lines:
@@ -114,7 +114,7 @@ def _arrived(content: BinaryIO) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _text_of(line: str, number: int, columns: TableColumns, problems: Problems) -> str:
+def _text_of(line: str, number: int, columns: TableColumns, problems: FileProblems) -> str:
     """The text of a JSON object: its columns, or title and content as the repository's raw text has them."""
     try:
         record = orjson.loads(line)
@@ -136,7 +136,7 @@ def _text_of(line: str, number: int, columns: TableColumns, problems: Problems) 
 
 
 def _table(path: Path, columns: TableColumns, progress: Progress) -> Iterator[str]:
-    problems = Problems(path)
+    problems = FileProblems(path)
     names = tuple(name.strip() for name in columns.text.split(","))
     for number, record in table.records(path, names, problems, progress):
         text = table.text_of(record, names, number, problems)

@@ -22,7 +22,7 @@ from xmlcli.datasets.formats import (
 )
 from xmlcli.datasets.formats.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
 from xmlcli.datasets.formats.named import NamedFile, NameTable, read_named
-from xmlcli.datasets.formats.raw import Parts, RawDataset, RawSplit, TableColumns, read_filter, read_names
+from xmlcli.datasets.formats.raw import RawDataset, RawSplit, ReadSplits, TableColumns, read_filter, read_names
 from xmlcli.datasets.synthetic import demo
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
@@ -73,7 +73,7 @@ class _Reader:
         self._folder, self._files = folder, folder.files
         self._columns, self._most, self._progress = columns, max_documents, progress
 
-    def read(self) -> Parts:
+    def read(self) -> ReadSplits:
         """Both splits."""
         match self._folder.layout:
             case layouts.DEMO:
@@ -87,31 +87,31 @@ class _Reader:
             case layouts.XMC_SPLITS:
                 data, train, test = (self._files[role] for role in ("data", "train", "test"))
                 return xmc_splits.read_splits(data, train, test, max_documents=self._most, progress=self._progress)
-        return Parts(self._matrices("train"), self._matrices("test") if "test" in self._files else None)
+        return ReadSplits(self._matrices("train"), self._matrices("test") if "test" in self._files else None)
 
     def _limit(self, role: str) -> int | None:
         return self._most if role == "train" else None
 
-    def _demo(self) -> Parts:
-        return Parts(demo.make_train(max_documents=self._most), demo.make_test(), demo.label_names())
+    def _demo(self) -> ReadSplits:
+        return ReadSplits(demo.make_train(max_documents=self._most), demo.make_test(), demo.label_names())
 
-    def _lf_raw(self) -> Parts:
+    def _lf_raw(self) -> ReadSplits:
         names = lf_raw.read_label_names(self._files["labels"])
 
         def split(role: str) -> RawSplit:
             path, most = self._files[role], self._limit(role)
             return lf_raw.read_split(path, len(names), max_documents=most, progress=self._progress)
 
-        return Parts(split("train"), split("test") if "test" in self._files else None, names)
+        return ReadSplits(split("train"), split("test") if "test" in self._files else None, names)
 
-    def _annif(self) -> Parts:
+    def _annif(self) -> ReadSplits:
         ids, names = annif.read_vocabulary(self._files["labels"])
 
         def split(role: str) -> RawSplit:
             path, most = self._files[role], self._limit(role)
             return annif.read_split(path, ids, max_documents=most, progress=self._progress)
 
-        return Parts(split("train"), split("test") if "test" in self._files else None, names)
+        return ReadSplits(split("train"), split("test") if "test" in self._files else None, names)
 
     def _named_file(self, role: str, names: NameTable) -> NamedFile:
         path, most, progress = self._files[role], self._limit(role), self._progress

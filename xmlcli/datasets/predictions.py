@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import Problems, RawDataset
+from xmlcli.datasets.formats.raw import FileProblems, RawDataset
 from xmlcli.datasets.formats.streams import decoded, numbered_lines, open_stream, plain_suffix
 from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.errors import DatasetError
@@ -118,14 +118,14 @@ def _read_matrix(path: Path, num_rows: int, num_labels: int, progress: Progress)
     if (np.diff(keys) < 0).any():
         order = np.argsort(keys, kind="stable")
         keys, scores = keys[order], scores[order]
-    _check_entries(keys, scores, num_labels, Problems(path, "row"))
+    _check_entries(keys, scores, num_labels, FileProblems(path, "row"))
     progress(f"read {path.name}", size, size)
     rows, labels = np.divmod(keys, max(num_labels, 1))
     return _matrix(np.bincount(rows, minlength=num_rows), labels.astype(np.int32), scores, num_labels)
 
 
 def _check_entries(
-    keys: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], num_labels: int, problems: Problems
+    keys: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], num_labels: int, problems: FileProblems
 ) -> None:
     """Raise where an entry is not finite or stored twice; `keys` ascend."""
     repeats = np.zeros(len(keys), dtype=np.bool_)
@@ -162,7 +162,7 @@ def _load(path: Path) -> sp.coo_matrix:
 
 def _read_text(path: Path, num_rows: int, num_labels: int, progress: Progress) -> sp.csr_matrix:
     """`read_predictions` of lines of text."""
-    problems = Problems(path)
+    problems = FileProblems(path)
     counts, labels, scores = array("q"), array("i"), array("d")
     first_row, blank_end = 1, 0  # the line of the first document; lines without a pair since the last line with one
     for number, line in numbered_lines(path, None, progress):
@@ -186,14 +186,14 @@ def _read_text(path: Path, num_rows: int, num_labels: int, progress: Progress) -
     return _matrix(np.array(counts), np.array(labels), np.array(scores), num_labels)
 
 
-def _check_header(header: re.Match[str], num_rows: int, num_labels: int, problems: Problems) -> None:
+def _check_header(header: re.Match[str], num_rows: int, num_labels: int, problems: FileProblems) -> None:
     """Note a first line `documents labels` that says something else than the dataset."""
     if (int(header[1]), int(header[2])) != (num_rows, num_labels):
         expected = f"{num_rows} {num_labels}, the test documents and labels of the dataset"
         problems.add(1, expected, repr(header[0]))
 
 
-def _parse_pairs(text: str, number: int, num_labels: int, problems: Problems) -> dict[int, float]:
+def _parse_pairs(text: str, number: int, num_labels: int, problems: FileProblems) -> dict[int, float]:
     """The scores of a line by label; what is wrong is noted and left out."""
     row: dict[int, float] = {}
     for pair in text.replace(",", " ").split():

@@ -48,11 +48,11 @@ def joined(device: str, *, tell: Callable[[str], None]) -> Iterator[Ranks]:
         _fall_silent()
     watch = _connect(rank, int(os.environ["WORLD_SIZE"]), device, tell)
     try:
-        from xmlcli.distributed.torch_link import TorchLink
+        from xmlcli.distributed.torch_collectives import TorchCollectives
 
-        ranks = Ranks(rank, int(os.environ["WORLD_SIZE"]), TorchLink())
+        ranks = Ranks(rank, int(os.environ["WORLD_SIZE"]), TorchCollectives())
         yield ranks
-        ranks.wait()
+        ranks.barrier()
     except BaseException as error:  # whatever it is, the other ranks must not wait for this one
         _end(error, rank, watch, tell)
     watch.finish(None)
@@ -87,7 +87,7 @@ def _connect(rank: int, size: int, device: str, tell: Callable[[str], None]) -> 
     import torch
     import torch.distributed as dist
 
-    from xmlcli.distributed.torch_link import FOREVER
+    from xmlcli.distributed.torch_collectives import FOREVER
     from xmlcli.distributed.watchdog import FirstWatch, OtherWatch, wait_when_terminated
     from xmlcli.machine.device import resolve_device
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from xmlcli.config.sections import ModelConfig
-from xmlcli.kernels.csr import Rows, by_column
+from xmlcli.kernels.csr import CsrRows, by_column
 from xmlcli.kernels.products import add_up
 from xmlcli.machine.torch_threads import one_thread_each
 from xmlcli.progress import Progress, silent
@@ -93,7 +93,7 @@ class Encoder(nn.Module):
         return z if self.residual is None else self.residual(z)
 
 
-def bag(X: Rows, tokens: torch.Tensor) -> torch.Tensor:
+def bag(X: CsrRows, tokens: torch.Tensor) -> torch.Tensor:
     """Return the weighted sums of token vectors (F, D) of X (B, F), float32 (B, D), on their device."""
     at, offsets, weights = (torch.from_numpy(a).to(tokens.device) for a in (X.indices, X.indptr[:-1], X.data))
     return F.embedding_bag(at, tokens, offsets, mode="sum", per_sample_weights=weights)
@@ -109,10 +109,10 @@ class TokenUse:
     """
 
     rows: npt.NDArray[np.int64]
-    weights: Rows
+    weights: CsrRows
 
     @staticmethod
-    def of(X: Rows) -> TokenUse:
+    def of(X: CsrRows) -> TokenUse:
         """Transpose X float32 CSR (B, F)."""
         return TokenUse(*by_column(X))
 
@@ -129,7 +129,7 @@ class TokenUse:
     def _gradient_on_card(self, grad: torch.Tensor, first: int, last: int) -> torch.Tensor:
         offsets, own = self.weights.indptr[first : last + 1], slice(*self.weights.indptr[[first, last]])
         shape = (last - first, self.weights.shape[1])
-        return bag(Rows(offsets - offsets[0], self.weights.indices[own], self.weights.data[own], shape), grad)
+        return bag(CsrRows(offsets - offsets[0], self.weights.indices[own], self.weights.data[own], shape), grad)
 
 
 def encode(encoder: Encoder, X: sp.csr_matrix, *, progress: Progress = silent) -> torch.Tensor:

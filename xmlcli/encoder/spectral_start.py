@@ -40,11 +40,11 @@ def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks 
     Each has its largest entry positive. There are fewer where A has fewer singular values that are not zero. Of several
     ranks each gives its rows of A, and gets the vectors.
     """
-    transposed, width = A.T.tocsr(), min(rank + _MORE, int(ranks.total(A.shape[0])), A.shape[1])
+    transposed, width = A.T.tocsr(), min(rank + _MORE, int(ranks.sum_over_ranks(A.shape[0])), A.shape[1])
     V = np.random.default_rng(seed).normal(size=(A.shape[1], width)).astype(np.float32)
     for _ in range(_ITERATIONS):
-        V = _orthonormal(ranks.sum(sparse_product(transposed, sparse_product(A, V))))
-    values, U = scipy.linalg.eigh(ranks.sum(_gram(sparse_product(A, V))))
+        V = _orthonormal(ranks.all_reduce_sum(sparse_product(transposed, sparse_product(A, V))))
+    values, U = scipy.linalg.eigh(ranks.all_reduce_sum(_gram(sparse_product(A, V))))
     falling = np.flatnonzero(values > _SMALLEST * values.max(initial=0))[::-1][:rank]
     V = V @ U[:, falling].astype(np.float32)
     found: Floats = V * np.sign(np.take_along_axis(V, np.abs(V).argmax(axis=0)[None], axis=0))

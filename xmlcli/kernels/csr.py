@@ -1,4 +1,4 @@
-"""Rows of sparse matrices, taken, transposed, packed: compiled, for steps that take few milliseconds."""
+"""CsrRows of sparse matrices, taken, transposed, packed: compiled, for steps that take few milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba import njit
 from xmlcli.arrays import Ints
 
 
-class Rows(NamedTuple):
+class CsrRows(NamedTuple):
     """A CSR matrix without SciPy's checks, which take longer than the rest: float32 (B, M)."""
 
     indptr: Ints
@@ -29,19 +29,19 @@ def unsigned(indices: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return indices.view(f"u{indices.dtype.itemsize}")
 
 
-def take_rows(A: sp.csr_matrix, rows: npt.NDArray[np.int64]) -> Rows:
+def take_rows(A: sp.csr_matrix, rows: npt.NDArray[np.int64]) -> CsrRows:
     """Return A[rows] of A float32 CSR (N, M)."""
     indptr, indices, data = _take(A.indptr, A.indices, A.data, rows)
-    return Rows(indptr, indices, data, (len(rows), A.shape[1]))
+    return CsrRows(indptr, indices, data, (len(rows), A.shape[1]))
 
 
-def by_column(A: Rows) -> tuple[npt.NDArray[np.int64], Rows]:
+def by_column(A: CsrRows) -> tuple[npt.NDArray[np.int64], CsrRows]:
     """Return the columns of A (B, M) that have entries, ascending int64 (U,), and their entries, (U, B).
 
     An entry stands where A has it, zero or not; rows come in ascending order.
     """
     columns, indptr, indices, data = _by_column(A.indptr, A.indices, A.data, A.shape[1])
-    return columns, Rows(indptr, indices, data, (len(columns), A.shape[0]))
+    return columns, CsrRows(indptr, indices, data, (len(columns), A.shape[0]))
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numba import njit
 
 from xmlcli.arrays import Floats, Ints
-from xmlcli.kernels.csr import Rows
+from xmlcli.kernels.csr import CsrRows
 from xmlcli.machine.threads import over_rows
 
 _MOST = 127
@@ -47,7 +47,7 @@ class CompactDense:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """CsrRows and columns."""
         return self.values.shape
 
     def __len__(self) -> int:
@@ -101,7 +101,7 @@ def sparse_product(A: sp.csr_matrix, B: Table) -> Floats:
     return total
 
 
-def add_up(A: Rows, B: Floats, first: int, last: int, total: Floats) -> Floats:
+def add_up(A: CsrRows, B: Floats, first: int, last: int, total: Floats) -> Floats:
     """Write the rows `first` to `last` of A @ B, B in C order, to `total`, float32 (last - first, D); return it."""
     _add_up(A.indptr[first : last + 1], A.indices, A.data, B, None, total)
     return total

@@ -23,7 +23,7 @@ _PLACE = 32  # and to find out which documents have it
 
 
 class SparseRows(NamedTuple):
-    """Rows of R labels: `scale` times the values, plus `bias`.
+    """CsrRows of R labels: `scale` times the values, plus `bias`.
 
     Attributes:
         offsets: int32 or int64 (R + 1,), where each row begins.

@@ -68,7 +68,7 @@ class Centroids:
             self.counts += (label_texts != 0).any(dim=1).float()
         self._own_counts, self._ranks = self.counts, ranks
         if ranks.size > 1:
-            self.counts = torch.from_numpy(ranks.whole(self.counts.cpu().numpy())).to(documents.device)
+            self.counts = torch.from_numpy(ranks.all_gather_rows(self.counts.cpu().numpy())).to(documents.device)
 
     def means(self) -> torch.Tensor:
         """Return the centroids (L, D), of several ranks its own; zero for a label without documents and text."""
@@ -83,7 +83,7 @@ class Centroids:
         return (self._sums_of(labels) - documents) / (self._counts_of(labels) - 1).clamp(min=1)[:, None]
 
     def _sums_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
-        return self._ranks.fetch(self.sums, labels, len(self.counts))
+        return self._ranks.fetch_same_rows(self.sums, labels, len(self.counts))
 
     def _counts_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
         return self.counts[torch.from_numpy(labels).to(self.counts.device)]
@@ -106,7 +106,7 @@ def train_proxy(
     and rank 0 draws from Y, the pairs of all; all train the same g on the same pairs.
     """
     pairs = _pairs(Y, centroids, config) if ranks.is_first else np.zeros((2, 0), np.int64)
-    in_all = ranks.decide(lambda: pairs.shape[1])
+    in_all = ranks.broadcast(lambda: pairs.shape[1])
     num_pairs = min(in_all, config.max_pairs)
     steps = -(-num_pairs // config.batch_size)
     optimiser = DenseAdam(g.parameters())
@@ -115,7 +115,7 @@ def train_proxy(
         return pairs[:, generator.permutation(in_all)[:num_pairs]]
 
     def step(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], rate: float) -> float:
-        x = ranks.fetch(documents, rows, Y.shape[0])
+        x = ranks.fetch_same_rows(documents, rows, Y.shape[0])
         c = centroids.means_without(labels, x) if config.leave_one_out else centroids.means_of(labels)
         loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
         optimiser.zero_grad()
@@ -126,7 +126,7 @@ def train_proxy(
     mean = 0.0
     with one_thread_each():
         for epoch in range(config.epochs if steps else 0):
-            drawn, total = ranks.decide(draw), 0.0
+            drawn, total = ranks.broadcast(draw), 0.0
             for number in range(steps):
                 left = 1 - (epoch * steps + number) / (config.epochs * steps) if config.decay else 1.0
                 rows, labels = drawn[:, number * config.batch_size : (number + 1) * config.batch_size]

@@ -36,7 +36,7 @@ def row_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
 
 
-class Turns(Generic[Item, Found]):
+class WorkQueue(Generic[Item, Found]):
     """What `call` makes of each item: threads take one after the other, as they have time.
 
     Attributes:
@@ -77,15 +77,15 @@ class Turns(Generic[Item, Found]):
         return [self._found.pop(at) for at in range(len(self.items))]
 
 
-def in_turns(
+def map_on_threads(
     call: Callable[[Item], Found], items: Sequence[Item], pool: Executor, *, threads: int | None = None
 ) -> list[Found]:
-    """Return what `call` makes of each item, in order, by `Turns.finish`."""
-    return Turns(call, items).finish(pool, threads=threads)
+    """Return what `call` makes of each item, in order, by `WorkQueue.finish`."""
+    return WorkQueue(call, items).finish(pool, threads=threads)
 
 
 @contextmanager
-def aside(turns: Turns[Item, Found] | None) -> Iterator[None]:
+def in_background(turns: WorkQueue[Item, Found] | None) -> Iterator[None]:
     """Let other threads take turns while the block runs, of a priority so low that they have what it leaves idle.
 
     Where a thread cannot have a priority of its own (it can on Linux), or may use no second processor, nothing is done.
@@ -120,4 +120,4 @@ def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: floa
         return
     step = max(1, -(-num_rows // (4 * threads)))  # several ranges a thread, for rows differ in length
     ranges = range(0, num_rows, step)
-    in_turns(lambda at: kernel(at, min(at + step, num_rows)), ranges, row_pool(), threads=threads)
+    map_on_threads(lambda at: kernel(at, min(at + step, num_rows)), ranges, row_pool(), threads=threads)

@@ -18,7 +18,7 @@ from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.kernels.products import Table, sparse_product, unit_rows
 from xmlcli.machine.threads import over_rows
 from xmlcli.prediction.scores import VOTES, Combination, Scores, rank
-from xmlcli.prediction.sharded_scores import MergedScores
+from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.votes import Voters
 from xmlcli.progress import Progress, silent
 from xmlcli.shortlists.index import Index
@@ -93,7 +93,7 @@ class Engine:
 
     encoder: DocumentEncoder
     index: Index
-    scores: Scores | MergedScores
+    scores: Scores | ShardedScores
     size: int
     combination: Combination | None = None
     voters: Voters | None = None
@@ -122,8 +122,7 @@ class Engine:
         num_labels = len(self.scores.frequencies)
         labels = np.full((X.shape[0], k), num_labels, np.int32)
         best = np.full((X.shape[0], k), -np.inf, np.float32)
-        for start in range(0, self.ranks.most(X.shape[0]), _BLOCK):
-            block = slice(min(start, X.shape[0]), min(start + _BLOCK, X.shape[0]))
+        for block in self.ranks.blocks(X.shape[0], _BLOCK):
             candidates, scores = self.score(X if X.shape[0] <= _BLOCK else X[block])
             combined = self.combination.combine(scores, candidates, num_labels)
             labels[block], best[block] = rank(combined, candidates, k, num_labels)

@@ -52,6 +52,12 @@ class Scores:
     linear: Sparse | None
     label_text: Sparse | None
 
+    @property
+    def names(self) -> list[str]:
+        """The scores' names, in order."""
+        sparse = {"linear": self.linear, "label_text": self.label_text}
+        return ["classifier", "neighbour", "frequency", *(name for name, W in sparse.items() if W is not None)]
+
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
 

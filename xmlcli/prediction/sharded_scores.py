@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats, Ints
-from xmlcli.distributed.ranks import Ranks, stack_csr
+from xmlcli.arrays import Array, Floats, Ints
+from xmlcli.distributed.ranks import Ranks
 from xmlcli.prediction.scores import Scores
 
 _BLOCK = 512  # documents of each rank in one exchange
 
 
 @dataclass(frozen=True)
-class MergedScores:
+class ShardedScores:
     """`Scores` of the labels of all ranks; it is given the documents of its own rank.
 
     Attributes:
@@ -30,32 +31,17 @@ class MergedScores:
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """See `Scores.__call__`; all ranks call it, each with its documents. Padding scores 0."""
-        N = len(documents)
-        found: dict[str, Floats] = {}
-        for start in range(0, max(self.ranks.most(N), 1), _BLOCK):
-            block = slice(min(start, N), min(start + _BLOCK, N))
-            for name, scores in self._score(X[block], documents[block], candidates[block]).items():
-                found.setdefault(name, np.zeros(candidates.shape, np.float32))[block] = scores
-        return found
+        scores = {name: np.zeros(candidates.shape, np.float32) for name in self.own.names}
+        for block in self.ranks.blocks(len(documents), _BLOCK):
+            owners = self.ranks.owners(candidates[block], len(self.frequencies))
+            answers = self.ranks.ask_owners(self._score_own, [documents[block], candidates[block]], X[block])
+            for owner, own_scores in enumerate(answers):
+                for name, values in zip(scores, own_scores, strict=True):
+                    scores[name][block][owners == owner] = values
+        return scores
 
-    def _score(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
-        """Score one block of each rank's documents; return the scores of this rank's."""
-        L = len(self.frequencies)
-        gathered = self.ranks.gather(documents, candidates, np.diff(X.indptr), X.indices, X.data)
-        everyones, listed = (np.concatenate([part[i] for part in gathered]) for i in (0, 1))
-        words = stack_csr([part[2:] for part in gathered], X.shape[1])
-        share = self.ranks.share(L)
-        there = (listed >= share.start) & (listed < share.stop)
-        local = np.where(there, listed - share.start, share.stop - share.start).astype(np.int32)
-        scored = self.own(words, everyones, local)
-        ends = np.cumsum([len(part[0]) for part in gathered])
-        parts = []
-        for part, end in zip(gathered, ends, strict=True):
-            rows = slice(end - len(part[0]), end)
-            parts.append([scores[rows][there[rows]].astype(np.float32) for scores in scored.values()])
-        owners = self.ranks.owners(candidates, L)
-        found = {name: np.zeros(candidates.shape, np.float32) for name in scored}
-        for owner, values in enumerate(self.ranks.exchange(parts)):
-            for name, answered in zip(scored, values, strict=True):
-                found[name][owners == owner] = answered
-        return found
+    def _score_own(self, arrays: Sequence[Array], X: sp.csr_matrix) -> list[Floats]:
+        """Return the scores of this rank's labels among the candidates of documents, row by row: float32 (P,) each."""
+        documents, candidates = arrays
+        local = self.ranks.local(candidates, len(self.frequencies))
+        return [scores[local < len(self.own.frequencies)] for scores in self.own(X, documents, local).values()]

@@ -26,7 +26,7 @@ def novelty(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> F
     documents.
     """
     columns, nearest = X_train.tocsc(), np.zeros(X.shape[0], np.float32)
-    lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
+    lengths = ranks.all_reduce_sum(np.diff(columns.indptr).astype(np.int64))
 
     def kernel(first: int, last: int) -> None:
         _nearest(
@@ -35,7 +35,7 @@ def novelty(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> F
         )  # fmt: skip
 
     over_rows(X.shape[0], kernel)
-    new = np.maximum(1 - ranks.largest(nearest), 0).astype(np.float32)
+    new = np.maximum(1 - ranks.all_reduce_max(nearest), 0).astype(np.float32)
     return new if new.sum() >= _ENOUGH else np.ones_like(new)
 
 

@@ -110,7 +110,7 @@ def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
     is_first = session.ranks.is_first
     with lock(session.workspace) if is_first else nullcontext():
         for call in calls:
-            reason = session.ranks.decide(partial(why_not_current, session, call))
+            reason = session.ranks.broadcast(partial(why_not_current, session, call))
             if reason is None:
                 session.on_skip(call, "current")
             else:
@@ -147,7 +147,7 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
     )
     for kind in call.inputs:
         check_enough(job.read(kind), ranks)
-    identity = ranks.decide(partial(_open_scratch, session, job))
+    identity = ranks.broadcast(partial(_open_scratch, session, job))
     started, sent = time.perf_counter(), ranks.sent
     session.registry(call.stage).load()(job)
     give_back_memory()
@@ -179,7 +179,7 @@ def check_enough(artifact: artifacts.Artifact, ranks: Ranks) -> None:
 def note_ranks(notes: dict[str, float], ranks: Ranks, sent_before: int) -> None:
     """Note how many ranks there are, the most bytes that one of them sent, and the most memory one has used."""
     if ranks.size > 1:
-        most_sent, memory = ranks.most(ranks.sent - sent_before), ranks.most(peak_memory())
+        most_sent, memory = ranks.max_over_ranks(ranks.sent - sent_before), ranks.max_over_ranks(peak_memory())
         notes |= {"ranks": ranks.size, "bytes_sent_by_a_rank": most_sent, "peak_memory_bytes_of_a_rank": memory}
 
 

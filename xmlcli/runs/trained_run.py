@@ -14,7 +14,7 @@ from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.scores import Combination
 from xmlcli.runs.plan import find_call
-from xmlcli.serving.contents import Parts, make_parts
+from xmlcli.serving.contents import ModelContents, make_contents
 from xmlcli.serving.model import Model
 from xmlcli.stages.call import Call
 from xmlcli.stages.evaluate import load_engine
@@ -41,10 +41,10 @@ class Trained:
         names, vocabulary = self._json("labels.json"), self._json("features.json")
         return Model(self._engine(), vocabulary=vocabulary, idf=self._idf(), label_names=names)
 
-    def parts(self) -> Parts:
+    def parts(self) -> ModelContents:
         """Return the model made small."""
         engine, by_words = self._engine(), self._config.shortlist.backend == "words"
-        return make_parts(
+        return make_contents(
             engine,
             words=self._prepared.csr("label_words.npz") if by_words else None,
             voters=None if engine.voters is None else without_smallest(self._prepared.csr("X_train.npz")),

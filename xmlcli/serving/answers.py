@@ -19,7 +19,7 @@ Scores = npt.NDArray[np.float32]
 
 
 class Answers(Protocol):
-    """Turns blocks of ranked labels into bytes."""
+    """WorkQueue blocks of ranked labels into bytes."""
 
     def block(self, labels: Labels, scores: Scores) -> bytes:
         """Return what stands for a block of documents, whole lines; (N, k) both, a label of L is none."""

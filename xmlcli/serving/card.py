@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from xmlcli.serving.contents import Parts
+from xmlcli.serving.contents import ModelContents
 from xmlcli.version import __version__
 
 _KINDS = ("P", "PSP", "nDCG", "PSnDCG", "R")
 
 
-def write_card(parts: Parts, size: int) -> str:
+def write_card(parts: ModelContents, size: int) -> str:
     """Return the card of a model whose files have `size` bytes."""
     about = parts.about
     name = about.get("dataset", "a collection")
@@ -47,7 +47,7 @@ def write_card(parts: Parts, size: int) -> str:
     return "\n".join(lines)
 
 
-def _contents(parts: Parts) -> list[str]:
+def _contents(parts: ModelContents) -> list[str]:
     if parts.voters is None:
         return []
     return [

@@ -23,7 +23,7 @@ from xmlcli.shortlists.make_index import LabelVectors, make_index
 
 
 @dataclass(frozen=True)
-class Parts:
+class ModelContents:
     """A model that needs no artifacts.
 
     Attributes:
@@ -79,7 +79,7 @@ class Parts:
         return make_voters(self.voters.floats(), encoder.unit, self.voters_labels.floats(), config, count)
 
 
-def make_parts(
+def make_contents(
     engine: Engine,
     *,
     bonus: Floats,
@@ -90,7 +90,7 @@ def make_parts(
     vocabulary: Mapping[str, Any] | None,
     label_names: list[str] | None,
     about: Mapping[str, Any],
-) -> Parts:
+) -> ModelContents:
     """Make small what an Engine holds; its combination has been fitted.
 
     Args:
@@ -99,7 +99,7 @@ def make_parts(
         words: the labels' word centroids, float32 CSR (L, F), which the index searches, or None.
         voters: words of the training documents that vote, float32 CSR (N, F), where the engine has voters.
         shortlist: how the index was made.
-        idf, vocabulary, label_names, about: as in `Parts`.
+        idf, vocabulary, label_names, about: as in `ModelContents`.
     """
     encoder, scores, num_features = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
     assert engine.combination is not None, "the combination has been fitted"
@@ -108,7 +108,7 @@ def make_parts(
     def rows(W: sp.csr_matrix | CompactRows | None, num_columns: int = num_features) -> CompactRows | None:
         return W if W is None or isinstance(W, CompactRows) else CompactRows.of(W, num_columns=num_columns)
 
-    return Parts(
+    return ModelContents(
         tokens=CompactDense.of(encoder.tokens),
         residual=encoder.residual,
         weight=CompactDense.of(scores.weight),

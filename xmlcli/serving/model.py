@@ -18,7 +18,7 @@ from xmlcli.prediction.calibration import log_odds
 from xmlcli.prediction.engine import Engine
 from xmlcli.progress import Progress, silent
 from xmlcli.serving import model_folder
-from xmlcli.serving.contents import Parts
+from xmlcli.serving.contents import ModelContents
 
 Documents: TypeAlias = Sequence[str] | sp.csr_matrix
 Predictions: TypeAlias = list[list[tuple[str, float]]]
@@ -41,9 +41,9 @@ class Model:
         vocabulary: Mapping[str, Any] | None,
         idf: Floats | None,
         label_names: Sequence[str] | None,
-        parts: Parts | None = None,
+        parts: ModelContents | None = None,
     ) -> None:
-        """`vocabulary`, `idf` and `label_names` are those of `Parts`; the engine's combination has been fitted."""
+        """`vocabulary`, `idf` and `label_names` as in `ModelContents`; the engine's combination has been fitted."""
         assert engine.combination is not None, "the combination has been fitted"
         self._engine, self._idf = engine, idf
         self._features = None if vocabulary is None else TextFeatures.from_json(vocabulary)
@@ -55,7 +55,7 @@ class Model:
         self.label_names = list(label_names) if label_names else [str(label) for label in range(self.num_labels)]
 
     @classmethod
-    def of(cls, parts: Parts) -> Model:
+    def of(cls, parts: ModelContents) -> Model:
         """Make a model of its parts."""
         names = parts.label_names
         return cls(parts.engine(), vocabulary=parts.vocabulary, idf=parts.idf, label_names=names, parts=parts)

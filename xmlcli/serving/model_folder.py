@@ -21,7 +21,7 @@ from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.kernels.products import CompactDense
 from xmlcli.kernels.quantised import CompactRows
 from xmlcli.serving.card import write_card
-from xmlcli.serving.contents import Parts
+from xmlcli.serving.contents import ModelContents
 from xmlcli.storage import files
 from xmlcli.version import __version__
 
@@ -34,7 +34,7 @@ _JSON = ("vocabulary", "label_names", "settings", "about")
 
 
 
-def write(folder: Path, parts: Parts) -> None:
+def write(folder: Path, parts: ModelContents) -> None:
     """Write a model; `folder` is absent, empty or an older model, and is replaced at once.
 
     Raises:
@@ -59,7 +59,7 @@ def check_target(folder: Path) -> None:
         )
 
 
-def read(folder: Path) -> Parts:
+def read(folder: Path) -> ModelContents:
     """Read a model, comparing every file with the manifest.
 
     Raises:
@@ -76,7 +76,7 @@ def read(folder: Path) -> Parts:
         raise _damaged(folder, f"{type(error).__name__} {error}") from error
 
 
-def _write_files(folder: Path, parts: Parts) -> None:
+def _write_files(folder: Path, parts: ModelContents) -> None:
     from safetensors.numpy import save
 
     dense = {name: getattr(parts, name) for name in _DENSE}
@@ -160,7 +160,7 @@ def _damaged(path: Path, found: str) -> ArtifactError:
     return ArtifactError("the model is damaged", where=str(path), found=found, remedy="copy or export it again")
 
 
-def _parts(content: Mapping[str, bytes]) -> Parts:
+def _parts(content: Mapping[str, bytes]) -> ModelContents:
     """Put together what the files hold. Raises KeyError, TypeError, ValueError or ArtifactError where they disagree."""
     import orjson
     from safetensors import SafetensorError
@@ -180,7 +180,7 @@ def _parts(content: Mapping[str, bytes]) -> Parts:
         for name, arrays in sparse.items()
     }
     residual = (dense["residual.weight"], dense["residual.bias"]) if "residual.weight" in dense else None
-    return Parts(
+    return ModelContents(
         tokens=matrices["tokens"],
         residual=residual,
         weight=matrices["weight"],

@@ -22,7 +22,7 @@ from xmlcli.kernels.products import Table, floats
 from xmlcli.metrics import hit_matrix
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.rerank import Deciding
-from xmlcli.shortlists.sharded_index import MergedIndex
+from xmlcli.shortlists.sharded_index import ShardedIndex
 from xmlcli.shortlists.word_index import WordIndex
 
 _BLOCK = 65_536  # documents, whose hits are a number for each place of a shortlist
@@ -52,15 +52,15 @@ def make_index(
     Without `in_order` words find the same labels in any order. Of several ranks each gives the labels it owns.
     """
     searchable = frequencies > 0 if config.mask_unseen else np.ones(len(frequencies), np.bool_)
-    index = merged(_own_index(labels, searchable, config, in_order, device, ranks), len(labels.Z), ranks)
+    index = sharded(_own_index(labels, searchable, config, in_order, device, ranks), len(labels.Z), ranks)
     if ranks.size == 1 or config.backend != "words" or not config.vectors:
         return index
-    return Deciding(index, labels.Z, config.vectors, int(ranks.total(len(labels.Z))), ranks)
+    return Deciding(index, labels.Z, config.vectors, int(ranks.sum_over_ranks(len(labels.Z))), ranks)
 
 
-def merged(own: Index, num_labels: int, ranks: Ranks) -> Index:
+def sharded(own: Index, num_labels: int, ranks: Ranks) -> Index:
     """Return an index of the labels of all ranks; `own` has this rank's, so many."""
-    return own if ranks.size == 1 else MergedIndex(own, ranks, int(ranks.total(num_labels)))
+    return own if ranks.size == 1 else ShardedIndex(own, ranks, int(ranks.sum_over_ranks(num_labels)))
 
 
 def _own_index(
@@ -96,12 +96,12 @@ def choose_bonus(
     columns of all.
     """
     best = (-1.0, 0)
-    if len(bonuses) == 1 or not ranks.total(Y.nnz):
+    if len(bonuses) == 1 or not ranks.sum_over_ranks(Y.nnz):
         return best[1]
     nothing = np.zeros((words.shape[0], 1), np.float32)
     index = WordIndex(words, nothing, bonus=bonuses[0], searchable=searchable, share=0.0, in_order=False, ranks=ranks)
     for number, bonus in enumerate(bonuses):
-        everyones = merged(index.with_bonus(bonus), len(nothing), ranks)
+        everyones = sharded(index.with_bonus(bonus), len(nothing), ranks)
         found, _ = everyones.search(np.zeros((X.shape[0], 1), np.float32), min(k, Y.shape[1]), X=X)
         best = max(best, (recall(found, Y, ranks), number), key=lambda pair: pair[0])
     return best[1]
@@ -114,7 +114,7 @@ def recall(indices: Ints, Y: sp.csr_matrix, ranks: Ranks = ALONE) -> float:
     """
     blocks = (slice(at, at + _BLOCK) for at in range(0, Y.shape[0], _BLOCK))
     hits = sum(count_hits(indices[rows], Y[rows]) for rows in blocks)
-    return float(ranks.total(hits) / max(ranks.total(Y.nnz), 1))
+    return float(ranks.sum_over_ranks(hits) / max(ranks.sum_over_ranks(Y.nnz), 1))
 
 
 def count_hits(indices: Ints, Y: sp.csr_matrix) -> float:

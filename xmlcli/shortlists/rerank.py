@@ -6,6 +6,7 @@ for a training document. What changes is the third term of a label's score, `sha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Array, Floats, Ints
 from xmlcli.distributed.ranks import Ranks
 from xmlcli.kernels.products import Table, chosen_products
 from xmlcli.kernels.top_k import sort_rows
@@ -60,8 +61,7 @@ def decide(
     """
     N, found = len(documents), min(k, proposals.labels.shape[1])
     indices, scores = np.empty((N, found), np.int32), np.empty((N, found), np.float32)
-    for start in range(0, ranks.most(N), _DECIDING):
-        block = slice(min(start, N), min(start + _DECIDING, N))
+    for block in ranks.blocks(N, _DECIDING):
         labels = proposals.labels[block]
         total = proposals.scores[block].astype(np.float32)
         total += np.float32(share) * _cosines(documents[block], Z, labels, num_labels, ranks)
@@ -110,11 +110,11 @@ def _cosines(documents: Floats, Z: Table, labels: Ints, num_labels: int, ranks: 
     """
     if ranks.size == 1:
         return chosen_products(documents, Z, labels)
-    gathered = ranks.gather(documents, labels)
-    everyones, theirs = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
-    own = ranks.share(num_labels)
-    local = np.where((theirs >= own.start) & (theirs < own.stop), theirs - own.start, len(Z)).astype(np.int32)
-    ends = np.cumsum([len(part[0]) for part in gathered])[:-1]
-    products = np.split(chosen_products(everyones, Z, local), ends)
-    cosines: Floats = np.sum([part[0] for part in ranks.exchange([[part] for part in products])], axis=0)
+
+    def answer(arrays: Sequence[Array], _: sp.csr_matrix) -> list[Floats]:
+        return [chosen_products(arrays[0], Z, ranks.local(arrays[1], num_labels))]
+
+    nothing = sp.csr_matrix((len(documents), 1), dtype=np.float32)
+    answers = ranks.ask_owners(answer, [documents, labels], nothing)
+    cosines: Floats = np.sum([part[0] for part in answers], axis=0)
     return cosines

@@ -60,7 +60,7 @@ class WordIndex:
         labels = unsigned(columns.indices)
         few = len(self._ids) <= 1 << 16  # so that shorter numbers do, which take less time to read
         self._postings = columns.indptr, labels.astype(np.uint16) if few else labels, columns.data
-        self._lengths = ranks.sum(np.diff(columns.indptr).astype(np.int64))
+        self._lengths = ranks.all_reduce_sum(np.diff(columns.indptr).astype(np.int64))
         self._Z = numbers(Z if everything else Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share, self._in_order = np.float32(share), in_order

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from xmlcli.classifiers.training_state import Model
+from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.storage import files
 
@@ -22,7 +22,7 @@ class Checkpoint:
     still have the state before. Checkpoints of another number of ranks are left aside.
     """
 
-    def __init__(self, path: Path, model: Model, seconds: float, ranks: Ranks = ALONE) -> None:
+    def __init__(self, path: Path, model: TrainingState, seconds: float, ranks: Ranks = ALONE) -> None:
         own = [path.with_stem(f"{path.stem}-{ranks.rank}-of-{ranks.size}-{turn}") for turn in "ab"]
         self._paths = [path] if ranks.size == 1 else own
         self._next = 0
@@ -35,7 +35,7 @@ class Checkpoint:
     def restore(self) -> int:
         """Load the state of an earlier attempt and return how many steps it had done; 0 where there is none."""
         steps = [_step(path) for path in self._paths]
-        common = set(steps).intersection(*(part[0].tolist() for part in self._ranks.gather(np.array(steps))))
+        common = set(steps).intersection(*(part[0].tolist() for part in self._ranks.all_gather(np.array(steps))))
         step = max(common, default=0)
         if step <= 0:
             return 0
@@ -47,7 +47,7 @@ class Checkpoint:
     def tick(self, step: int) -> None:
         """Save when enough time has passed since the last time, on any rank: saving takes a twentieth of it at most."""
         pause = max(self._seconds, _WORTH * self._cost) if self._seconds else 0.0
-        if self._ranks.most(int(time.monotonic() - self._saved_at >= pause)):
+        if self._ranks.max_over_ranks(int(time.monotonic() - self._saved_at >= pause)):
             self.save(step)
 
     def save(self, step: int) -> None:
@@ -59,7 +59,7 @@ class Checkpoint:
         with files.atomic_file(self._paths[self._next]) as path:
             files.save_tensors(path, tensors)
         self._next = (self._next + 1) % len(self._paths)
-        self._ranks.wait()
+        self._ranks.barrier()
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 

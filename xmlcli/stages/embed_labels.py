@@ -13,9 +13,9 @@ from xmlcli.encoder.encoder import Encoder, encode
 from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
 from xmlcli.label_embeddings.word_centroids import label_frequencies
 from xmlcli.shortlists.make_index import choose_bonus
-from xmlcli.stages.inputs import encoder_of, label_text_vectors
+from xmlcli.stages.encoded_inputs import encoder_of, label_text_vectors
+from xmlcli.stages.inputs import all_rows, carriers, label_text, own_documents
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import all_rows, carriers, label_text, own_documents
 from xmlcli.storage.artifacts import Artifact
 
 VERSION = 5
@@ -33,7 +33,7 @@ def run(job: Job) -> None:
     encoder = encoder_of(job)
     documents, Y = _encoded(job, prepared, encoder)
     of_labels, text = carriers(prepared, Y, ranks), label_text(prepared, ranks) if config.label_text else None
-    vectors = ranks.collect(documents.cpu().numpy(), of_labels.rows, prepared.dims["N"])
+    vectors = ranks.fetch_rows(documents.cpu().numpy(), of_labels.rows, prepared.dims["N"])
     centroids = Centroids(
         torch.from_numpy(vectors).to(job.device), of_labels.Y, label_text_vectors(encoder, text), ranks
     )

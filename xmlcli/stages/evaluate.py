@@ -20,12 +20,12 @@ from xmlcli.prediction.calibration import calibrated
 from xmlcli.prediction.engine import DocumentEncoder, Engine
 from xmlcli.prediction.fit import choose_beta, fit_logistic
 from xmlcli.prediction.scores import VOTES, Combination, Scores, rank
-from xmlcli.prediction.sharded_scores import MergedScores
+from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.validation_weights import novelty
 from xmlcli.prediction.votes import Voters, make_voters
 from xmlcli.shortlists.make_index import make_index, recall
+from xmlcli.stages.inputs import all_rows, frequencies_of, label_text, label_vectors, own_documents
 from xmlcli.stages.job import PREDICT_NOTE, Job
-from xmlcli.stages.owned import all_rows, frequencies_of, label_text, label_vectors, own_documents
 from xmlcli.storage.artifacts import Artifact
 from xmlcli.storage.kinds import has_label_rows
 
@@ -42,19 +42,20 @@ def run(job: Job) -> None:
         new = novelty(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
     engine = load_engine(job, prepared)
     candidates, scores = engine.score(X[ranks.share(X.shape[0])], progress=job.progress)
-    candidates, scores = ranks.whole(candidates), {name: ranks.whole(score) for name, score in scores.items()}
+    candidates = ranks.all_gather_rows(candidates)
+    scores = {name: ranks.all_gather_rows(score) for name, score in scores.items()}
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     voters = 0 if engine.voters is None else engine.voters.count
-    combination = ranks.decide(lambda: fit(scores, candidates, Y, new, weights, voters))
+    combination = ranks.broadcast(lambda: fit(scores, candidates, Y, new, weights, voters))
     depth = max(config.ks)
     ranking = rank(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
     engine = replace(engine, combination=combination, voters=engine.voters if combination.voters else None)
     top = _rank_test(job, prepared, engine)
-    found = ranks.whole(np.ascontiguousarray(top[:, :depth]))
+    found = ranks.all_gather_rows(np.ascontiguousarray(top[:, :depth]))
     with job.write() as out:
         out.json("calibration.json", combination.to_json())
         out.rows("test_top.npy", top)
-        out.json("metrics.json", ranks.decide(lambda: measure(config, prepared, ranking, found, weights)))
+        out.json("metrics.json", ranks.broadcast(lambda: measure(config, prepared, ranking, found, weights)))
         out.json("report.json", {"shortlist_recall": round(recall(candidates, Y), 6)})
 
 
@@ -118,7 +119,7 @@ def load_engine(job: Job, prepared: Artifact, combination: Combination | None = 
     return Engine(
         encoder,
         make_index(vectors, frequencies[share], config, in_order=False, device=job.device, ranks=ranks),
-        scores if ranks.size == 1 else MergedScores(scores, frequencies, ranks),
+        scores if ranks.size == 1 else ShardedScores(scores, frequencies, ranks),
         min(config.size, L),
         combination,
         voters,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from xmlcli.classifiers.training_state import Classifiers, Model
+from xmlcli.classifiers.training_state import Classifiers, TrainingState
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.encoder.spectral_start import spectral_tokens
+from xmlcli.stages.inputs import frequencies_of, own_documents
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import frequencies_of, own_documents
 from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 3
@@ -32,7 +32,7 @@ def run(job: Job) -> None:
         length = np.linalg.norm(prepared.mapped_csr("X_train.npz")[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
         classifiers.start_at_frequencies(frequencies_of(Y, ranks)[share], prepared.dims["N"])
-    model = Model(encoder, classifiers, "adagrad", device=job.device)
+    model = TrainingState(encoder, classifiers, "adagrad", device=job.device)
     job.note_label_rows(share.stop - share.start)
     with job.write() as out:
         tensors = model.tensors()

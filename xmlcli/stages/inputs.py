@@ -1,25 +1,81 @@
-"""What several stages make of their inputs."""
+"""What a rank reads of the inputs: the documents and labels that it owns; of one rank, everything."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
-import torch
-import torch.nn.functional as F
 
-from xmlcli.classifiers.training_state import load_encoder
-from xmlcli.encoder.encoder import Encoder, encode
-from xmlcli.stages.job import Job
-
-
-def encoder_of(job: Job) -> Encoder:
-    """Return the encoder of the job's `clf`, on its device."""
-    tensors = job.read("clf").tensors("model.safetensors", "encoder.")
-    return load_encoder(tensors, job.config.model, device=job.device)
+from xmlcli.arrays import Floats
+from xmlcli.config.sections import ShortlistConfig
+from xmlcli.distributed.ranks import Ranks
+from xmlcli.label_embeddings.word_centroids import label_frequencies
+from xmlcli.shortlists.make_index import LabelVectors
+from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.partial_reads import csr_columns
 
 
-def label_text_vectors(encoder: Encoder, X: sp.csr_matrix | None) -> torch.Tensor | None:
-    """Return the unit vectors of labels' own texts X (L, F), float32 (L, D), zero rows where there is none, or None."""
-    if X is None:
+def own_documents(
+    prepared: Artifact, split: str, ranks: Ranks, most: int | None = None
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Return X float32 CSR (n, F) and Y CSR (n, L) of the documents of a split, or its first `most`, of this rank."""
+    rows = prepared.rows(f"X_{split}.npz")
+    share = ranks.share(rows if most is None else min(most, rows))
+    return prepared.csr_rows(f"X_{split}.npz", share), prepared.csr_rows(f"Y_{split}.npz", share)
+
+
+def matrix(artifact: Artifact, name: str, ranks: Ranks) -> sp.csr_matrix:
+    """Return a CSR matrix of which, where there are several ranks, only what is used is read from the disk."""
+    return artifact.csr(name) if ranks.size == 1 else artifact.mapped_csr(name)
+
+
+def all_rows(prepared: Artifact, name: str, own: sp.csr_matrix, ranks: Ranks) -> sp.csr_matrix:
+    """Return the matrix of which `own` are this rank's rows; of other ranks' what is used is read from the disk."""
+    return own if ranks.size == 1 else prepared.mapped_csr(name)
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """The training documents that carry the labels of this rank.
+
+    Attributes:
+        rows: int64 (M,), ascending.
+        Y: CSR (M, L') with the columns of this rank's labels.
+    """
+
+    rows: npt.NDArray[np.int64]
+    Y: sp.csr_matrix
+
+
+def carriers(prepared: Artifact, Y: sp.csr_matrix, ranks: Ranks) -> Carriers:
+    """Find the documents of this rank's labels; with one rank these are all, those without labels too.
+
+    Y: CSR (n, L), the documents that this rank owns.
+    """
+    if ranks.size == 1:
+        return Carriers(np.arange(Y.shape[0]), Y)
+    columns = csr_columns(prepared.mapped_csr("Y_train.npz"), ranks.share(Y.shape[1]))
+    rows = np.flatnonzero(np.diff(columns.indptr))
+    return Carriers(rows, columns[rows])
+
+
+def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
+    """Return the features of the texts of this rank's labels, float32 CSR (L', F), or None."""
+    if not prepared.has("label_text_X.npz"):
         return None
-    there = torch.from_numpy(X.getnnz(axis=1) > 0).to(encoder.tokens.device)
-    return F.normalize(encode(encoder, X), dim=1) * there[:, None]
+    return prepared.csr_rows("label_text_X.npz", ranks.share(prepared.rows("label_text_X.npz")))
+
+
+def label_vectors(prepared: Artifact, labels: Artifact, config: ShortlistConfig, ranks: Ranks) -> LabelVectors:
+    """Return what this rank's labels are searched by."""
+    share = ranks.share(labels.dims["L"])
+    words = prepared.csr_rows("label_words.npz", share) if config.backend == "words" else None
+    Z, bonus = (labels.array_rows(name, share) for name in ("Z.npy", "bonus.npy"))
+    return LabelVectors(Z, bonus, words)
+
+
+def frequencies_of(Y: sp.csr_matrix, ranks: Ranks) -> Floats:
+    """Return the number of documents of each label, float32 (L,); Y CSR (n, L) are those that this rank owns."""
+    return ranks.all_reduce_sum(label_frequencies(Y))

@@ -84,7 +84,7 @@ class Job:
     def note_label_rows(self, own: int) -> None:
         """Note the most rows that any of several ranks held of a table with a row for each label."""
         if self.ranks.size > 1:
-            self.notes[LABEL_ROWS_NOTE] = self.ranks.most(own)
+            self.notes[LABEL_ROWS_NOTE] = self.ranks.max_over_ranks(own)
 
     def read(self, kind: str) -> Artifact:
         """Return the verified input of that kind.

@@ -82,7 +82,7 @@ def _read_and_write(job: Job, out: Writer) -> None:
 
 def _own_words(out: Writer, ranks: Ranks) -> sp.csr_matrix:
     """Return the word centroids of this rank's labels, float32 CSR (L', F), made of training documents alone."""
-    ranks.wait()  # rank 0 has written them
+    ranks.barrier()  # rank 0 has written them
     X, Y, text = (out.written_csr(name) for name in ("X_train.npz", "Y_train.npz", "label_text_X.npz"))
     assert X is not None
     assert Y is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -12,16 +12,15 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array, Floats
-from xmlcli.distributed.ranks import Ranks
 from xmlcli.encoder.encoder import encode, unit
 from xmlcli.progress import Progress
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.make_index import LabelVectors, count_hits, make_index, recall
 from xmlcli.shortlists.rerank import Proposals, decide, propose
 from xmlcli.shortlists.word_index import PROPOSED
-from xmlcli.stages.inputs import encoder_of
+from xmlcli.stages.encoded_inputs import encoder_of
+from xmlcli.stages.inputs import frequencies_of, label_vectors, own_documents
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import frequencies_of, label_vectors, own_documents
 
 VERSION = 6
 SECTIONS = ("model", "shortlist")
@@ -49,7 +48,7 @@ def run(job: Job) -> None:
                 opened.enter_context(out.open_rows(name, dtype, (X.shape[0], width)))
                 for name, (dtype, width) in _tables(job, size, Y.shape[1]).items()
             ]
-            for block in _blocks(X.shape[0], ranks):
+            for block in ranks.blocks(X.shape[0], _BLOCK):
                 rows, progress = X[block], partial(_go_on, job.progress, block, X.shape[0])
                 tables = search(block, rows, unit(encode(encoder, rows)), progress)
                 hits += count_hits(tables[0], Y[block])
@@ -62,7 +61,7 @@ def run(job: Job) -> None:
             "size": size,
             "recall": round(recall(found, Y_validation, ranks), 6),
             "recall_at_20": round(recall(found[:, :20], Y_validation, ranks), 6),
-            "recall_on_train": round(float(ranks.total(hits) / max(ranks.total(Y.nnz), 1)), 6),
+            "recall_on_train": round(float(ranks.sum_over_ranks(hits) / max(ranks.sum_over_ranks(Y.nnz), 1)), 6),
         }
         out.json("report.json", report)
     job.note_label_rows(len(vectors.Z))
@@ -75,12 +74,6 @@ def _tables(job: Job, size: int, num_labels: int) -> dict[str, tuple[npt.DTypeLi
         proposed = min(PROPOSED * size, num_labels)
         found |= {"proposals.npy": (np.int32, proposed), "proposal_scores.npy": (np.float16, proposed)}
     return found
-
-
-def _blocks(num_documents: int, ranks: Ranks) -> Iterator[slice]:
-    """Yield the documents of this rank in blocks: as many blocks as every other rank has, the last ones empty."""
-    for start in range(0, ranks.most(num_documents), _BLOCK):
-        yield slice(min(start, num_documents), min(start + _BLOCK, num_documents))
 
 
 def _go_on(progress: Progress, block: slice, total: int, what: str, done: int, of: int) -> None:

@@ -10,11 +10,11 @@ from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.sharded_problems import own_problems
 from xmlcli.classifiers.training import TrainingData, train
-from xmlcli.classifiers.training_state import Model, empty_model
-from xmlcli.machine.threads import aside
+from xmlcli.classifiers.training_state import TrainingState, empty_state
+from xmlcli.machine.threads import in_background
 from xmlcli.stages.checkpoint import Checkpoint
+from xmlcli.stages.inputs import all_rows, matrix
 from xmlcli.stages.job import Job
-from xmlcli.stages.owned import all_rows, matrix
 from xmlcli.storage.kinds import has_label_rows
 from xmlcli.storage.writing import Writer
 
@@ -41,7 +41,7 @@ def run(job: Job) -> None:
             out.csr_rows("linear.npz", stack(linear.finish(job.progress), num_tokens))
 
 
-def _train(job: Job, cycle: int) -> tuple[Model, int, LinearTraining | None]:
+def _train(job: Job, cycle: int) -> tuple[TrainingState, int, LinearTraining | None]:
     """Return the trained model, the steps of a cycle, and in the last one the sparse part, trained in part."""
     prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
     data = TrainingData.of(
@@ -59,13 +59,13 @@ def _train(job: Job, cycle: int) -> tuple[Model, int, LinearTraining | None]:
         everyones, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
     )  # fmt: skip
     sent = ranks.sent
-    with aside(None if linear is None else linear.turns):
+    with in_background(None if linear is None else linear.turns):
         train(
             model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
             after_step=checkpoint.tick, progress=job.progress,
         )  # fmt: skip
     if ranks.size > 1 and start < schedule.steps:
-        job.notes["bytes_sent_a_step"] = ranks.most((ranks.sent - sent) // (schedule.steps - start))
+        job.notes["bytes_sent_a_step"] = ranks.max_over_ranks((ranks.sent - sent) // (schedule.steps - start))
     if linear is not None:
         checkpoint.tick(schedule.steps)
     return model, schedule.steps, linear
@@ -75,10 +75,10 @@ def _write(out: Writer, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
     out.tensors(name, tensors, split=set(filter(has_label_rows, tensors)))
 
 
-def _load(job: Job, num_tokens: int, share: slice) -> Model:
+def _load(job: Job, num_tokens: int, share: slice) -> TrainingState:
     """Return the model of the cycle before, with its optimisers' state where it has any; of the labels in `share`."""
     clf = job.read("clf")
-    model = empty_model(
+    model = empty_state(
         num_tokens, share.stop - share.start, job.config.model, job.config.clf.optimiser, device=job.device
     )
     weights, state = (

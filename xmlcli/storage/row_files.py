@@ -39,7 +39,7 @@ def open_rows(
     Raises ValueError for another dtype, and where they are not as many as was said.
     """
     dtype, kept, done = np.dtype(dtype), [], 0
-    shape = (int(ranks.total(own_shape[0])), *own_shape[1:])
+    shape = (int(ranks.sum_over_ranks(own_shape[0])), *own_shape[1:])
     with path.open("wb") if ranks.is_first else nullcontext() as handle:
         if handle is not None:
             _write_npy(handle, dtype, shape, [])
@@ -54,8 +54,8 @@ def open_rows(
         yield append
         if done != own_shape[0]:
             raise ValueError(f"{path.name}: expected {own_shape[0]} rows, found {done}")
-        blocks = ranks.stream(kept[0] if len(kept) == 1 else np.concatenate([np.empty((0, *shape[1:]), dtype), *kept]))
-        for block in blocks:
+        rest = kept[0] if len(kept) == 1 else np.concatenate([np.empty((0, *shape[1:]), dtype), *kept])
+        for block in ranks.gather_blocks(rest):
             assert handle is not None, "rank 0 alone gets blocks"
             handle.write(_buffer(block))
 
@@ -64,7 +64,7 @@ def save_rows(path: Path, own: Array, ranks: Ranks) -> tuple[int, ...]:
     """Write an array as `.npy` and return its shape; `own` are the rows of this rank."""
     with open_rows(path, own.dtype, own.shape, ranks) as append:
         append(own)
-    return (int(ranks.total(len(own))), *own.shape[1:])
+    return (int(ranks.sum_over_ranks(len(own))), *own.shape[1:])
 
 
 def save_csr_rows(path: Path, own: sp.csr_matrix, ranks: Ranks) -> tuple[int, int]:
@@ -73,7 +73,7 @@ def save_csr_rows(path: Path, own: sp.csr_matrix, ranks: Ranks) -> tuple[int, in
         own = own.copy()
         own.sum_duplicates()
     counts = np.array([[own.shape[0], own.nnz]], np.int64)
-    of_ranks = ranks.whole(counts)
+    of_ranks = ranks.all_gather_rows(counts)
     rows, entries = (int(n) for n in of_ranks.sum(axis=0))
     before = int(of_ranks[: ranks.rank, 1].sum())
     shape = (rows, own.shape[1])
@@ -81,11 +81,11 @@ def save_csr_rows(path: Path, own: sp.csr_matrix, ranks: Ranks) -> tuple[int, in
     ends = (own.indptr[1:].astype(np.int64) + before).astype(index)
     offsets = np.append(np.zeros(1, index), ends) if ranks.is_first else ends
     members: list[tuple[str, np.dtype[Any], tuple[int, ...], Iterable[Array]]] = [
-        ("indices", index, (entries,), ranks.stream(own.indices.astype(index, copy=False))),
-        ("indptr", index, (rows + 1,), ranks.stream(offsets)),
+        ("indices", index, (entries,), ranks.gather_blocks(own.indices.astype(index, copy=False))),
+        ("indptr", index, (rows + 1,), ranks.gather_blocks(offsets)),
         ("format", np.dtype("S3"), (), [np.array(b"csr")]),
         ("shape", np.dtype(np.int64), (2,), [np.array(shape, np.int64)]),
-        ("data", own.data.dtype, (entries,), ranks.stream(own.data)),
+        ("data", own.data.dtype, (entries,), ranks.gather_blocks(own.data)),
     ]
     if not ranks.is_first:
         for _, _, _, blocks in members:
@@ -106,7 +106,7 @@ def save_tensor_rows(path: Path, tensors: Mapping[str, torch.Tensor], split: Set
     arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
     names = sorted(arrays, key=lambda name: (_ORDER.index(_NAMES[str(arrays[name].dtype)]), name))
     heights = np.array([[len(arrays[name]) for name in names if name in split]], np.int64)
-    totals = iter(ranks.whole(heights).sum(axis=0).tolist())
+    totals = iter(ranks.all_gather_rows(heights).sum(axis=0).tolist())
     header, at = {}, 0
     for name in names:
         array = arrays[name]
@@ -114,7 +114,8 @@ def save_tensor_rows(path: Path, tensors: Mapping[str, torch.Tensor], split: Set
         size = int(np.prod(shape, dtype=np.int64)) * array.dtype.itemsize
         header[name] = {"dtype": _NAMES[str(array.dtype)], "shape": shape, "data_offsets": [at, at + size]}
         at += size
-    blocks = (block for name in names for block in (ranks.stream(arrays[name]) if name in split else [arrays[name]]))
+    parts = (ranks.gather_blocks(arrays[name]) if name in split else [arrays[name]] for name in names)
+    blocks = (block for part in parts for block in part)
     if not ranks.is_first:
         _use_up(blocks)
         return

@@ -62,7 +62,7 @@ class Writer:
     def open_rows(self, name: str, dtype: npt.DTypeLike, own: tuple[int, ...]) -> Iterator[Callable[[Array], None]]:
         """Yield a function that takes this rank's rows of an array block by block, so many as the shape `own` says."""
         path, spec = self._open(name, ".npy")
-        shape = (int(self._ranks.total(own[0])), *own[1:])
+        shape = (int(self._ranks.sum_over_ranks(own[0])), *own[1:])
         check_values(path, self._dims, spec, np.dtype(dtype), shape)
         with row_files.open_rows(path, dtype, own, self._ranks) as append:
             yield append
@@ -146,8 +146,8 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
     with files.atomic_folder(folder) if ranks.is_first else nullcontext() as temporary, ThreadPoolExecutor(2) as pool:
-        out = Writer(ranks.decide(lambda: temporary or folder), kind, ranks, pool)
+        out = Writer(ranks.broadcast(lambda: temporary or folder), kind, ranks, pool)
         yield out
         if ranks.is_first:
             out.finish()
-    ranks.wait()
+    ranks.barrier()

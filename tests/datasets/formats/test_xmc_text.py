@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmlcli.datasets.formats import xmc_text
-from xmlcli.datasets.formats.raw import Problems, RawSplit
-from xmlcli.datasets.formats.xmc_lines import Header, Rows, parse_lines
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit
+from xmlcli.datasets.formats.xmc_lines import Header, ParsedRows, parse_lines
 from xmlcli.errors import DatasetError
 
 NUM_FEATURES, NUM_LABELS = 12, 7
@@ -82,7 +82,7 @@ def test_line_by_line_parser_agrees_with_the_array_parser(
 def test_only_unusual_blocks_are_parsed_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow: list[bytes] = []
 
-    def watched(block: bytes, first_line: int, header: Header, problems: Problems) -> Rows:
+    def watched(block: bytes, first_line: int, header: Header, problems: FileProblems) -> ParsedRows:
         slow.extend([block] if block else [])
         return parse_lines(block, first_line, header, problems)
 

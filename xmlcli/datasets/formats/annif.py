@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xmlcli.datasets.formats.raw import Problems, RawSplit, label_matrix
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import decoded, numbered_lines
 from xmlcli.progress import Progress, silent
 
@@ -22,7 +22,7 @@ def read_vocabulary(path: Path) -> tuple[dict[str, int], list[str]]:
     Raises:
         DatasetError: a line is no pair, or a URI is there twice.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     ids: dict[str, int] = {}
     names: list[str] = []
     for number, line in numbered_lines(path, None, silent):
@@ -56,7 +56,7 @@ def read_split(
     Raises:
         DatasetError: a line is no pair of text and URIs, or a URI is not in the vocabulary.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     texts: list[str] = []
     counts: list[int] = []
     labels: list[int] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable
-from xmlcli.datasets.formats.raw import Problems, check_rows
+from xmlcli.datasets.formats.raw import FileProblems, check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.progress import Progress, silent
 
@@ -21,10 +21,10 @@ def read_split(
     Raises:
         DatasetError: a file is not UTF-8, or the two have different numbers of lines.
     """
-    problems = Problems(documents)
+    problems = FileProblems(documents)
     texts = text_lines(documents, max_documents, progress, problems)
     problems.raise_if_any()
-    problems = Problems(labels)
+    problems = FileProblems(labels)
     named = text_lines(labels, max_documents, progress, problems)
     problems.raise_if_any()
     check_rows(documents, len(texts), labels, len(named))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from xmlcli.datasets.formats.raw import Problems, RawSplit, label_matrix
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import numbered_lines
 from xmlcli.progress import Progress, silent
 
@@ -37,7 +37,7 @@ def read_split(
     Raises:
         DatasetError: the file is malformed; all its problems are counted, the first ten shown.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     texts: list[str] = []
     counts: list[int] = []
     labels: list[int] = []
@@ -68,7 +68,7 @@ def read_label_names(path: Path) -> list[str]:
     Raises:
         DatasetError: the file is malformed.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     names: list[str] = []
     if path.suffix == ".txt":
         return [_name(line) for _, line in numbered_lines(path, None, silent)]
@@ -93,7 +93,7 @@ def _name(line: bytes) -> str:
         return line.decode("latin-1").rstrip("\r\n")
 
 
-def _parse(line: bytes, number: int, problems: Problems) -> dict[str, object] | None:
+def _parse(line: bytes, number: int, problems: FileProblems) -> dict[str, object] | None:
     """The JSON object of a line, or None and a note of what it is instead."""
     try:
         record = orjson.loads(line)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import Parts, RawSplit, label_matrix
+from xmlcli.datasets.formats.raw import RawSplit, ReadSplits, label_matrix
 
 
 class NameTable:
@@ -73,7 +73,7 @@ class NamedFile:
     X: sp.csr_matrix | None = None
 
 
-def read_named(read: Callable[[str, NameTable], NamedFile], *, has_test: bool) -> Parts:
+def read_named(read: Callable[[str, NameTable], NamedFile], *, has_test: bool) -> ReadSplits:
     """Read both splits by `read(role, table)` and give the labels their final ids."""
     table = NameTable()
     train = read("train", table)
@@ -89,7 +89,7 @@ def read_named(read: Callable[[str, NameTable], NamedFile], *, has_test: bool) -
     order = np.empty(len(met), dtype=np.int32)
     order[final] = np.arange(len(met), dtype=np.int32)
     num_features = max(file.X.shape[1] if file and file.X is not None else 0 for file in (train, test))
-    return Parts(
+    return ReadSplits(
         _finished(train, order, num_features),
         None if test is None else _finished(test, order, num_features),
         [met[number] for number in final],

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import Problems, RawSplit, check_rows
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
@@ -39,7 +39,7 @@ def read_split(
         X = read_matrix(documents, progress)
         check_rows(documents, X.shape[0], labels, Y.shape[0])
         return RawSplit(None, X[:max_documents], Y[:max_documents])
-    problems = Problems(documents)
+    problems = FileProblems(documents)
     texts = text_lines(documents, None, progress, problems)
     problems.raise_if_any()
     check_rows(documents, len(texts), labels, Y.shape[0])

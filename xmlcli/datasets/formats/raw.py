@@ -52,7 +52,7 @@ class RawDataset:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ReadSplits:
     """What is read from the files of a layout: both splits and the names of labels; the rest of a `RawDataset` is
     read alike for all layouts."""
 
@@ -76,7 +76,7 @@ class TableColumns:
     separator: str = ";"
 
 
-class Problems:
+class FileProblems:
     """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown.
 
     `unit` is what the numbers count: lines of a text, rows of a matrix.
@@ -165,7 +165,7 @@ def read_filter(path: Path, num_rows: int, num_labels: int) -> npt.NDArray[np.in
     Raises:
         DatasetError: a line is no pair of ids in range.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     pairs: list[tuple[int, int]] = []
     expected = f"a row below {num_rows:,} and a label below {num_labels:,}"
     with path.open(encoding="utf-8", errors="replace") as lines:

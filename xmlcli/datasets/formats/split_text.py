@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import Problems, RawSplit, check_rows
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.datasets.formats.xmc_lines import Header
 from xmlcli.datasets.formats.xmc_text import counts, feature_matrix, read_rows
@@ -38,7 +38,7 @@ def read_split(
         X = _read_matrix(documents, "feature", max_documents, progress)
         check_rows(documents, X.shape[0], labels, Y.shape[0])
         return RawSplit(None, X, Y)
-    problems = Problems(documents)
+    problems = FileProblems(documents)
     texts = text_lines(documents, max_documents, progress, problems)
     problems.raise_if_any()
     check_rows(documents, len(texts), labels, Y.shape[0])

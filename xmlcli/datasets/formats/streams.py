@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, Problems
+from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, FileProblems
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress
 
@@ -76,7 +76,7 @@ def numbered_lines(path: Path, most: int | None, progress: Progress) -> Iterator
     progress(f"read {path.name}", total, total)
 
 
-def decoded(line: bytes, number: int, problems: Problems) -> str | None:
+def decoded(line: bytes, number: int, problems: FileProblems) -> str | None:
     """A line as text without its end, or None and a note where it is not UTF-8."""
     try:
         text = line.decode("utf-8")
@@ -87,6 +87,6 @@ def decoded(line: bytes, number: int, problems: Problems) -> str | None:
     return (text.removeprefix("\ufeff") if number == 1 else text).rstrip("\r\n")
 
 
-def text_lines(path: Path, most: int | None, progress: Progress, problems: Problems) -> list[str]:
+def text_lines(path: Path, most: int | None, progress: Progress, problems: FileProblems) -> list[str]:
     """The first `most` lines of a text file; what is wrong is noted, an empty line stands in its place."""
     return [decoded(line, number, problems) or "" for number, line in numbered_lines(path, most, progress)]

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable
-from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, Problems, TableColumns
+from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, FileProblems, TableColumns
 from xmlcli.datasets.formats.streams import decoded, numbered_lines, open_stream, plain_suffix
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
@@ -50,7 +50,7 @@ def read_split(
     Raises:
         DatasetError: a column is missing, or lines are malformed; all problems are counted, the first ten shown.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     rows = NamedRows(table)
     texts = tuple(name.strip() for name in columns.text.split(","))
     wanted, met = (*texts, columns.labels), dict[str, None]()
@@ -69,7 +69,7 @@ def read_split(
 
 
 def records(
-    path: Path, wanted: tuple[str, ...], problems: Problems, progress: Progress
+    path: Path, wanted: tuple[str, ...], problems: FileProblems, progress: Progress
 ) -> Iterator[tuple[int, Record]]:
     """Numbered records of a file; lines that are none are noted as problems."""
     match plain_suffix(path):
@@ -81,7 +81,7 @@ def records(
             return _csv_records(path, wanted, problems, progress)
 
 
-def text_of(record: Record, columns: tuple[str, ...], number: int, problems: Problems) -> str | None:
+def text_of(record: Record, columns: tuple[str, ...], number: int, problems: FileProblems) -> str | None:
     """The text of a document, columns joined by spaces; None and a note where one is no text."""
     parts = []
     for column in columns:
@@ -95,7 +95,7 @@ def text_of(record: Record, columns: tuple[str, ...], number: int, problems: Pro
     return " ".join(part for part in parts if part)
 
 
-def _labels(value: object, columns: TableColumns, number: int, problems: Problems) -> list[str] | None:
+def _labels(value: object, columns: TableColumns, number: int, problems: FileProblems) -> list[str] | None:
     """The labels of a document; None and a note where they are neither text nor a list of texts."""
     if value is None:
         return []
@@ -134,7 +134,7 @@ def _shown(record: Record, column: str) -> str:
 
 
 def _csv_records(
-    path: Path, wanted: tuple[str, ...], problems: Problems, progress: Progress
+    path: Path, wanted: tuple[str, ...], problems: FileProblems, progress: Progress
 ) -> Iterator[tuple[int, Record]]:
     """Records of a CSV or TSV file; the number is that of the record's first line."""
     total = path.stat().st_size
@@ -217,7 +217,7 @@ class _long_fields:  # noqa: N801  a context manager used as a word
         csv.field_size_limit(self._before)
 
 
-def _json_records(path: Path, problems: Problems, progress: Progress) -> Iterator[tuple[int, Record]]:
+def _json_records(path: Path, problems: FileProblems, progress: Progress) -> Iterator[tuple[int, Record]]:
     for number, line in numbered_lines(path, None, progress):
         text = decoded(line, number, problems)
         if not text:

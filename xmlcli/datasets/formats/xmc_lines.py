@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xmlcli.datasets.formats.raw import Problems
+from xmlcli.datasets.formats.raw import FileProblems
 
 MOST_DIGITS = 15  # a float64 holds every integer of so many digits
 LARGEST_VALUE = float(np.finfo(np.float32).max)
@@ -27,7 +27,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ParsedRows:
     """Some documents: int64 (n,) counts of labels and of features, int32 ids, float32 values, one after another."""
 
     label_counts: npt.NDArray[np.int64]
@@ -36,11 +36,11 @@ class Rows:
     features: npt.NDArray[np.int32]
     values: npt.NDArray[np.float32]
 
-    def first(self, num_rows: int) -> Rows:
+    def first(self, num_rows: int) -> ParsedRows:
         """The first rows only."""
         label_counts, feature_counts = self.label_counts[:num_rows], self.feature_counts[:num_rows]
         num_labels, num_features = int(label_counts.sum()), int(feature_counts.sum())
-        return Rows(
+        return ParsedRows(
             label_counts,
             self.labels[:num_labels],
             feature_counts,
@@ -49,7 +49,7 @@ class Rows:
         )
 
 
-def parse_lines(block: bytes, first_line: int, header: Header, problems: Problems) -> Rows:
+def parse_lines(block: bytes, first_line: int, header: Header, problems: FileProblems) -> ParsedRows:
     """Parse whole lines one by one and note what is wrong; wrong entries are left out."""
     label_counts: list[int] = []
     labels: list[int] = []
@@ -66,7 +66,7 @@ def parse_lines(block: bytes, first_line: int, header: Header, problems: Problem
         feature_counts.append(len(row))
         features.extend(row.keys())
         values.extend(row.values())
-    return Rows(
+    return ParsedRows(
         np.array(label_counts, dtype=np.int64),
         np.array(labels, dtype=np.int32),
         np.array(feature_counts, dtype=np.int64),
@@ -75,7 +75,7 @@ def parse_lines(block: bytes, first_line: int, header: Header, problems: Problem
     )
 
 
-def _parse_labels(field: str, number: int, header: Header, problems: Problems) -> list[int]:
+def _parse_labels(field: str, number: int, header: Header, problems: FileProblems) -> list[int]:
     labels = []
     for text in field.split(","):
         label = _parse_id(text, header.num_labels)
@@ -86,7 +86,7 @@ def _parse_labels(field: str, number: int, header: Header, problems: Problems) -
     return labels
 
 
-def _parse_features(fields: list[str], number: int, header: Header, problems: Problems) -> dict[int, float]:
+def _parse_features(fields: list[str], number: int, header: Header, problems: FileProblems) -> dict[int, float]:
     row: dict[int, float] = {}
     for field in fields:
         text, _, value_text = field.partition(":")

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xmlcli.datasets.formats import xmc_text
-from xmlcli.datasets.formats.raw import Parts, Problems, RawSplit
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, ReadSplits
 from xmlcli.datasets.formats.streams import numbered_lines
 from xmlcli.progress import Progress, silent
 
 
 def read_splits(
     data: Path, train: Path, test: Path, *, max_documents: int | None = None, progress: Progress = silent
-) -> Parts:
+) -> ReadSplits:
     """Read both splits.
 
     Raises:
@@ -29,12 +29,12 @@ def read_splits(
     assert whole.X is not None
     rows = _read_rows(train, whole.Y.shape[0])[:max_documents], _read_rows(test, whole.Y.shape[0])
     splits = [RawSplit(None, whole.X[chosen], whole.Y[chosen]) for chosen in rows]
-    return Parts(splits[0], splits[1])
+    return ReadSplits(splits[0], splits[1])
 
 
 def _read_rows(path: Path, num_documents: int) -> npt.NDArray[np.int64]:
     """int64 (n,): rows of the first split, from 0."""
-    problems = Problems(path)
+    problems = FileProblems(path)
     rows: list[int] = []
     for number, line in numbered_lines(path, None, silent):
         fields = line.split()

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import Problems, RawSplit, label_matrix
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import open_stream
-from xmlcli.datasets.formats.xmc_lines import LARGEST_VALUE, MOST_DIGITS, Header, Rows, parse_lines
+from xmlcli.datasets.formats.xmc_lines import LARGEST_VALUE, MOST_DIGITS, Header, ParsedRows, parse_lines
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
@@ -68,7 +68,7 @@ def read_rows(
     *,
     max_documents: int | None = None,
     progress: Progress = silent,
-) -> tuple[Rows, Header]:
+) -> tuple[ParsedRows, Header]:
     """Read the rows `l1,l2 f:v f:v ...` of a file, plain or compressed.
 
     Args:
@@ -78,12 +78,12 @@ def read_rows(
     Raises:
         DatasetError: as for `read_split`.
     """
-    problems = Problems(path)
+    problems = FileProblems(path)
     with open_stream(path) as (stream, position):
         header = OPEN if head is None else head(path, stream.readline())
         whole = header.num_documents
         wanted = max_documents if whole is None else whole if max_documents is None else min(max_documents, whole)
-        parts: list[Rows] = []
+        parts: list[ParsedRows] = []
         num_rows = 0
         for block in _blocks(stream, position, path, progress):
             rows = _parse_block(block, header)
@@ -147,7 +147,7 @@ def _blocks(stream: BinaryIO, position: Callable[[], int], path: Path, progress:
         yield rest.rstrip(b"\r") + b"\n"
 
 
-def _parse_block(block: bytes, header: Header) -> Rows | None:
+def _parse_block(block: bytes, header: Header) -> ParsedRows | None:
     """Parse whole lines by array operations; None where anything is unusual or wrong."""
     signs = np.frombuffer(b"\n" + block, dtype=np.uint8)
     if not _IS_KNOWN[signs].all():
@@ -172,7 +172,7 @@ def _parse_block(block: bytes, header: Header) -> Rows | None:
         return None
     if not (np.abs(values) <= LARGEST_VALUE).all() or _repeats(feature_rows, features):
         return None
-    return Rows(
+    return ParsedRows(
         np.bincount(line_of[is_label], minlength=num_rows),
         labels.astype(np.int32),
         np.bincount(feature_rows, minlength=num_rows),
@@ -225,7 +225,7 @@ def _repeats(rows: npt.NDArray[np.int64], features: npt.NDArray[np.float64]) -> 
     return bool(((np.diff(features[order]) == 0) & (np.diff(rows[order]) == 0)).any())
 
 
-def _without_blank_end(rows: Rows, expected: int | None) -> int:
+def _without_blank_end(rows: ParsedRows, expected: int | None) -> int:
     """How many rows there are if blank lines behind the last document, the `expected`-th, are forgiven."""
     used = np.flatnonzero(rows.label_counts + rows.feature_counts)
     last = int(used[-1]) + 1 if len(used) else 0
@@ -233,10 +233,10 @@ def _without_blank_end(rows: Rows, expected: int | None) -> int:
     return last if expected is None else num_rows if last > expected else min(num_rows, expected)
 
 
-def _joined(parts: list[Rows], header: Header) -> Rows:
+def _joined(parts: list[ParsedRows], header: Header) -> ParsedRows:
     """All rows read, one after another."""
-    parts = [parse_lines(b"", 0, header, Problems(Path())), *parts]
-    return Rows(
+    parts = [parse_lines(b"", 0, header, FileProblems(Path())), *parts]
+    return ParsedRows(
         np.concatenate([part.label_counts for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.feature_counts for part in parts]),
@@ -245,7 +245,7 @@ def _joined(parts: list[Rows], header: Header) -> Rows:
     )
 
 
-def feature_matrix(rows: Rows, num_features: int) -> sp.csr_matrix:
+def feature_matrix(rows: ParsedRows, num_features: int) -> sp.csr_matrix:
     """The features of some rows, float32 CSR (N, num_features), sorted, without zeros."""
     indptr = np.concatenate([[0], np.cumsum(rows.feature_counts)])
     X = sp.csr_matrix((rows.values, rows.features, indptr), shape=(len(rows.feature_counts), num_features))

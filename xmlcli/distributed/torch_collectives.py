@@ -1,4 +1,4 @@
-"""What carries bytes between ranks: torch.distributed, over gloo for the CPU's memory and NCCL for the GPUs'.
+"""The collective operations by torch.distributed, over gloo for the CPU's memory and NCCL for the GPUs'.
 
 Counts of bytes sent are what an algorithm must send: to each other rank its part, and 2 (R - 1) / R of a table for a
 sum. Only a run's own processes speak to each other, and pickle is used between them alone, never for a file.
@@ -27,16 +27,16 @@ FOREVER = timedelta(days=365)  # a rank waits while another computes; `watchdog`
 _PATIENCE = 5.0  # seconds in which `watchdog` finds out which rank it was
 
 
-class TorchLink:
-    """See `ranks.Link`. Raises RanksError where another rank has gone."""
+class TorchCollectives:
+    """See `ranks.Collectives`. Raises RanksError where another rank has gone."""
 
     def __init__(self) -> None:
         self.size = dist.get_world_size()
         self.rank = dist.get_rank()
         self.sent = 0
 
-    def gather(self, parts: Sequence[Array]) -> list[list[Array]]:
-        """See `ranks.Link.gather`."""
+    def all_gather(self, parts: Sequence[Array]) -> list[list[Array]]:
+        """See `Collectives.all_gather`."""
         own = torch.tensor([len(part) for part in parts])
         lengths = torch.empty(self.size, len(parts), dtype=torch.int64)
         _carried(lambda: dist.all_gather(list(lengths), own))
@@ -49,8 +49,8 @@ class TorchLink:
         self.sent += (self.size - 1) * (own.numel() * 8 + most)
         return [_unpack(row.numpy(), parts, n) for row, n in zip(found, lengths.tolist(), strict=True)]
 
-    def exchange(self, parts: Sequence[Sequence[Array]]) -> list[list[Array]]:
-        """See `ranks.Link.exchange`."""
+    def all_to_all(self, parts: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        """See `Collectives.all_to_all`."""
         own = torch.tensor([[len(part) for part in to] for to in parts])
         lengths = torch.empty_like(own)
         _carried(lambda: dist.all_to_all_single(lengths, own))
@@ -63,15 +63,15 @@ class TorchLink:
         rows = np.split(found.numpy(), np.cumsum(coming)[:-1])
         return [_unpack(row, parts[0], n) for row, n in zip(rows, lengths.tolist(), strict=True)]
 
-    def reduce(self, table: Any, operation: str) -> Any:
-        """See `ranks.Link.reduce`; a tensor is overwritten."""
+    def all_reduce(self, table: Any, operation: str) -> Any:
+        """See `Collectives.all_reduce`; a tensor is overwritten."""
         tensor = torch.from_numpy(np.array(table)) if isinstance(table, np.ndarray) else table
         _carried(lambda: dist.all_reduce(tensor, _OPERATIONS[operation]))
         self.sent += 2 * tensor.numel() * tensor.element_size() * (self.size - 1) // self.size
         return tensor.numpy() if isinstance(table, np.ndarray) else tensor
 
     def broadcast(self, value: Any) -> Any:
-        """See `ranks.Link.broadcast`."""
+        """See `Collectives.broadcast`."""
         data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
         length = torch.tensor([len(data)])
         _carried(lambda: dist.broadcast(length, src=0))
@@ -82,12 +82,12 @@ class TorchLink:
         return pickle.loads(data.numpy().tobytes())
 
     def send(self, block: Array, to: int) -> None:
-        """See `ranks.Link.send`."""
+        """See `Collectives.send`."""
         _carried(lambda: dist.send(torch.from_numpy(block.reshape(-1).view(np.uint8)), to))
         self.sent += block.nbytes
 
-    def receive(self, dtype: np.dtype[Any], shape: tuple[int, ...], source: int) -> Array:
-        """See `ranks.Link.receive`."""
+    def recv(self, dtype: np.dtype[Any], shape: tuple[int, ...], source: int) -> Array:
+        """See `Collectives.recv`."""
         block = np.empty(shape, dtype)
         _carried(lambda: dist.recv(torch.from_numpy(block.reshape(-1).view(np.uint8)), source))
         return block
@@ -120,7 +120,7 @@ def _unpack(buffer: npt.NDArray[np.uint8], like: Sequence[Array], lengths: Seque
     found, at = [], 0
     for part, rows in zip(like, lengths, strict=True):
         size = _bytes(part, rows)
-        values = np.frombuffer(buffer[at : at + size].tobytes(), part.dtype)
+        values = buffer[at : at + size].copy().view(part.dtype)
         found.append(values.reshape(rows, *part.shape[1:]))
         at += size
     return found
