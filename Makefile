@@ -1,24 +1,33 @@
-# make demo: install into .venv and train the embedded dataset.  make test: run the tests.
 # PIP_FLAGS goes to pip, e.g. PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA.
 PYTHON ?= python3.11
 PIP_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint repro
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint repro chart check
 
-demo: .venv/installed
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## install into .venv, then train and measure the built-in dataset
 	$(BIN)/xmlcli train --dataset demo
 
-test: .venv/installed
+test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest
 
-lint: .venv/installed
+lint: .venv/installed  ## check style, types and the contract of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-repro: .venv/installed
+repro: .venv/installed  ## train the demo by DVC
 	$(BIN)/dvc repro
+
+chart: .venv/installed  ## draw the picture of README from the tables in benchmarks/
+	$(BIN)/python benchmarks/accuracy_chart.py
+
+check:  ## run everything in a clean copy, as the workflow does
+	PYTHON=$(PYTHON) .ci/run
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
