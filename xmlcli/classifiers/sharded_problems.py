@@ -7,8 +7,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Ints
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.one_vs_rest import LabelProblems, label_problems
-from xmlcli.classifiers.training import TrainingData
 from xmlcli.distributed.ranks import Ranks
 
 _BLOCK = 1 << 16  # documents of each rank in one exchange

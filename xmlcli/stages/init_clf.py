@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from xmlcli.classifiers.tensor_names import has_label_rows
 from xmlcli.classifiers.training_state import Classifiers, TrainingState
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.encoder.spectral_start import spectral_tokens
 from xmlcli.stages.inputs import frequencies_of, own_documents
 from xmlcli.stages.job import Job
-from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 3
 SECTIONS = ("seed", "model")

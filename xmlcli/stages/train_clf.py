@@ -6,16 +6,17 @@ from collections.abc import Mapping
 
 import torch
 
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.sharded_problems import own_problems
-from xmlcli.classifiers.training import TrainingData, train
+from xmlcli.classifiers.tensor_names import has_label_rows
+from xmlcli.classifiers.training import train
 from xmlcli.classifiers.training_state import TrainingState, empty_state
 from xmlcli.machine.threads import in_background
 from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.inputs import all_rows, matrix
 from xmlcli.stages.job import Job
-from xmlcli.storage.kinds import has_label_rows
 from xmlcli.storage.writing import Writer
 
 VERSION = 6

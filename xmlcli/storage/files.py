@@ -20,13 +20,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array
-from xmlcli.storage.workspace import REPLACED, TEMPORARY
 
 if TYPE_CHECKING:
     import torch
 
 Json = Any
 """What `json.loads` returns; the reader of a file knows its structure."""
+TEMPORARY, REPLACED = ".tmp", ".old"
+"""Suffixes of the hidden folders that a killed process may leave behind."""
 
 
 def json_bytes(value: Json) -> bytes:
@@ -89,8 +90,8 @@ def load_arrays(path: Path) -> dict[str, Array]:
     """Read named tensors as arrays, without torch."""
     from safetensors.numpy import load_file
 
-    found: dict[str, Array] = load_file(path)
-    return found
+    arrays: dict[str, Array] = load_file(path)
+    return arrays
 
 
 def tensor_shapes(path: Path) -> dict[str, str]:
@@ -120,7 +121,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     `with atomic_file(job.scratch / "model.safetensors") as path: save_tensors(path, tensors)`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{TEMPORARY}{path.suffix}")
     try:
         yield temporary
         sync(temporary)
@@ -132,7 +133,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path, owner: str = "") -> Iterator[Path]:
-    """Yield a new folder beside `folder`; when the block ends well it takes its place, an older one is removed.
+    """Yield a new folder beside `folder`. When the block ends well it replaces `folder`.
 
     Whatever ends the block early, kill -9 included, leaves the old folder or none, and perhaps hidden ones that end in
     `TEMPORARY` or `REPLACED`, which the next call of the same `owner` removes. Processes that no lock keeps apart need

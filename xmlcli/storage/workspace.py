@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmlcli.errors import LockedError, UsageError
+from xmlcli.storage.files import REPLACED, TEMPORARY
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-TEMPORARY, REPLACED = ".tmp", ".old"
-"""How the names of hidden folders end that a kill may leave behind."""
 
 
 @dataclass(frozen=True)
