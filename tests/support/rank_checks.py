@@ -197,7 +197,7 @@ def check_files(ranks: Ranks, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with joined("cpu", tell=lambda line: print(line, file=sys.__stderr__)) as everyone:
+    with joined("cpu", print_error=lambda line: print(line, file=sys.__stderr__)) as everyone:
         check_exchanges(everyone)
         check_search(everyone)
         check_votes(everyone)
