@@ -59,7 +59,7 @@ def xmlcli(
     \b
     xmlcli train --dataset demo         prepare, train and measure the embedded dataset
     xmlcli evaluate --metric psp@5      one figure of the last trained dataset
-    xmlcli predict --text "..."         labels of a new document, from the same model
+    xmlcli predict --text "..."         labels of a new document
     xmlcli plan --dataset demo          what would run, and why
 
     Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; train fetches a published

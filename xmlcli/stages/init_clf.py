@@ -1,4 +1,4 @@
-"""Stage init-clf: the untrained encoder and classifiers, cycle 0."""
+"""Stage init-clf: make the untrained encoder and classifiers, the artifact `clf` of cycle 0."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xmlcli.stages.job import Job
 VERSION = 3
 SECTIONS = ("seed", "model")
 
-_SAMPLE = 4096
+_SAMPLE = 4096  # documents, whose mean length sets the scale of the token vectors
 
 
 def run(job: Job) -> None:
-    """Start the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
+    """Initialise the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
     config, prepared, ranks = job.config.model, job.read("prepared"), job.ranks
     X, Y = own_documents(prepared, "train", ranks)
     share = ranks.share(Y.shape[1])
