@@ -89,7 +89,7 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
     documents = sum(prepared.entries[f"{table}_train.npz"]["bytes"] for table in "XY")
     plain = sum(artifact.inference_bytes() for artifact in (prepared, *others))
     assert model_bytes([prepared, *others]) == plain + documents
-    assert "the labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
+    assert "labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
     assert small.contents is not None
     assert small.contents.voters_labels is not None
     assert small.contents.voters_labels.num_columns == small.num_labels == 10
@@ -173,7 +173,7 @@ def test_the_card_may_be_edited(tmp_path: Path) -> None:
 def test_kill_9_while_writing_leaves_the_old_model_or_none(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from xmlcli.serving import model_folder; from xmlcli.serving.model import load\n"
-        "model = load(sys.argv[1]); model_folder.files.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "model = load(sys.argv[1]); model_folder.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "model.save(sys.argv[2])"
     )
     target = tmp_path / "model"

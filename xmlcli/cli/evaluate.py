@@ -51,7 +51,7 @@ def evaluate_cli(
 
 
 def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
-    """Evaluate where that is not done yet, and print metrics of one cycle."""
+    """Evaluate if that has not been done, and print the metrics of one cycle."""
     from xmlcli.cli.running import run_calls
     from xmlcli.runs import results, runner
     from xmlcli.runs.plan import find_call, plan

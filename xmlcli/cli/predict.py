@@ -94,7 +94,7 @@ def open_trained(options: Options, cycle: int | None = None) -> Trained:
 def predict_all(
     options: Options, folder: Path | None, source: str, output: str, form: str, k: int, threshold: float
 ) -> None:
-    """Answer all documents of a source."""
+    """Write the labels of all documents of a source."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.documents import read_documents
     from xmlcli.datasets.formats.raw import TableColumns
@@ -143,7 +143,7 @@ def _format(output: str, form: str | None) -> str:
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
     """Yield the descriptor to write to. A file is replaced when the block ends well; a matrix is written later."""
-    from xmlcli.storage import files
+    from xmlcli.storage.atomic import atomic_file
 
     path = Path(output)
     if output == _STREAM or form == _MATRIX:
@@ -152,7 +152,7 @@ def _opened(output: str, form: str) -> Iterator[int]:
     with ExitStack() as stack:
         try:
             is_replaced = path.is_file() or not path.exists()
-            file = (stack.enter_context(files.atomic_file(path)) if is_replaced else path).open("wb", buffering=0)
+            file = (stack.enter_context(atomic_file(path)) if is_replaced else path).open("wb", buffering=0)
         except OSError as error:
             raise UsageError("cannot write there", where=output, found=error.strerror) from error
         with file:
@@ -189,10 +189,11 @@ def _whole_lines() -> Iterator[Any]:
 
 def _write_matrix(answers: Answers, output: str) -> None:
     from xmlcli.storage import files
+    from xmlcli.storage.atomic import atomic_file
 
     matrix = answers.end()
     if matrix is not None:
-        with files.atomic_file(Path(output)) as path:
+        with atomic_file(Path(output)) as path:
             files.save_csr(path, matrix)
 
 

@@ -1,4 +1,4 @@
-"""What a run has come to: metrics of a cycle, and what training and prediction cost."""
+"""The results of a run: metrics of a cycle, and what training and prediction cost."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from xmlcli.kernels.quantised import CompactRows
 from xmlcli.serving.card import write_card
 from xmlcli.serving.contents import Frontend, ModelContents
 from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_folder, sync
 from xmlcli.version import __version__
 
 KIND, FORMAT = "xmlcli-model", 3
@@ -40,7 +41,7 @@ def write(folder: Path, contents: ModelContents) -> None:
         ArtifactError: something else lies there.
     """
     check_target(folder)
-    with files.atomic_folder(folder, f".{os.getpid()}") as temporary:
+    with atomic_folder(folder, f".{os.getpid()}") as temporary:
         _write_files(temporary, contents)
 
 
@@ -99,7 +100,7 @@ def _write_files(folder: Path, contents: ModelContents) -> None:
     by_name[CARD] = write_card(contents, size).encode()
     for name, raw in by_name.items():
         (folder / name).write_bytes(raw)
-        files.sync(folder / name)
+        sync(folder / name)
     manifest = {
         "kind": KIND,
         "format": FORMAT,
@@ -109,7 +110,7 @@ def _write_files(folder: Path, contents: ModelContents) -> None:
         },
     }
     (folder / MANIFEST).write_bytes(files.json_bytes(manifest))
-    files.sync(folder / MANIFEST)
+    sync(folder / MANIFEST)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

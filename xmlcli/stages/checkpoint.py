@@ -11,6 +11,7 @@ import torch
 from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_file
 
 _PAUSE_FACTOR = 20  # pause between two checkpoints, as a multiple of the time that saving took
 
@@ -56,7 +57,7 @@ class Checkpoint:
         tensors = {"step": torch.tensor(step)}
         tensors |= {f"model.{name}": tensor for name, tensor in self._model.tensors().items()}
         tensors |= {f"optimiser.{name}": tensor for name, tensor in self._model.optimiser_tensors().items()}
-        with files.atomic_file(self._paths[self._next]) as path:
+        with atomic_file(self._paths[self._next]) as path:
             files.save_tensors(path, tensors)
         self._next = (self._next + 1) % len(self._paths)
         self._ranks.barrier()

@@ -30,7 +30,7 @@ is a whole stage, which puts the most frequent labels on every shortlist:
 `storage/kinds.py` lists the files, dtypes and shapes of each kind; writing anything else raises. An artifact holds
 content only, no time, host, path or version. The same inputs and parameters give the same bytes.
 
-Checkpoints go into `job.scratch`, through `files.atomic_file`. The folder exists before `run` starts and survives
+Checkpoints go into `job.scratch`, through `atomic.atomic_file`. The folder exists before `run` starts and survives
 kill -9. It is emptied when anything that the output depends on has changed, and removed when the output is complete. A
 stage that finds its checkpoint there continues from it, and must end with the same bytes as one that was never stopped.
 """

@@ -1,4 +1,4 @@
-"""Downloading one file over HTTP: resumes after a break, never trusts a length, checks a checksum where one is known.
+"""Download one file over HTTP: resume after a break, trust no length, compare the checksum if one is known.
 
 What has come lies in `<target>.part`, what it is part of in `<target>.part.json`; a later call goes on from there if
 the server still offers the same file. The target itself appears when the file is whole.
@@ -134,7 +134,7 @@ def _persist(part: _Part, patience: Patience, progress: Progress) -> None:
 
 
 def _receive(part: _Part, progress: Progress) -> None:
-    """One attempt: ask for what is missing, and append what comes.
+    """Ask once for what is missing, and append what arrives.
 
     Raises:
         _BrokenOffError: it did not all come. DatasetError: the server refuses.

@@ -1,4 +1,4 @@
-"""Fetching a published collection: download, unpack, check against the published counts, and only then move in place.
+"""Fetch a published collection: download, unpack, compare with the published counts, and only then move into place.
 
 Everything happens in the hidden folder `.fetch-<name>` beside the dataset's future folder. It is removed when
 fetching fails; after Ctrl-C or a kill it keeps what was downloaded, and the next call goes on from there.
@@ -69,7 +69,7 @@ def fetch(
 
 
 def by_hand(known: KnownDataset, data: Path) -> str:
-    """How to get a collection without `fetch`."""
+    """Return in words how to get a collection without `fetch`."""
     return (
         f"download its archive with a browser from {known.page}, then xmlcli fetch {known.name} --url FILE, "
         f"or unpack it into {data / known.name}/"
@@ -99,7 +99,7 @@ def _obtain(
 
 
 def _dataset_inside(folder: Path) -> Path:
-    """The outermost folder in which a layout is recognised.
+    """Return the outermost folder in which a layout is recognised.
 
     Raises:
         DatasetError: there is none, or several beside each other.
@@ -143,7 +143,7 @@ def _check_counts(known: KnownDataset, dataset: RawDataset) -> None:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A hidden folder for one process at a time, removed but when interrupted."""
+    """Yield a hidden folder for one process at a time. It is removed unless the block is interrupted."""
     made = [path for path in (folder.parent, *folder.parent.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:
