@@ -39,7 +39,7 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xmlcli.runs.results import oracle, summaries
+    from xmlcli.runs.results import read_oracle_metrics, summaries
 
     rows = summaries(opened.workspace, calls)
     table = Table(title=f"{opened.run.name}, percent")
@@ -51,7 +51,7 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     table.add_section()
     if rows[-1].test:
         table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
-    best = oracle(opened.workspace, calls[-1])
+    best = read_oracle_metrics(opened.workspace, calls[-1])
     if best:
         table.add_row("oracle, test", "", *_cells(best, shown))
     Console().print(table)

@@ -53,13 +53,13 @@ class KnownDataset:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where its archive can be downloaded, to be tried in this order."""
-        found = () if self.url is None else (self.url,)
+        elsewhere = () if self.url is None else (self.url,)
         if self.drive is None:
-            return found
+            return elsewhere
         file, _, key = self.drive.partition("/")
         query = f"id={file}&export=download&confirm=t" + (f"&resourcekey={key}" if key else "")
         hosts = ("https://drive.usercontent.google.com/download", "https://drive.google.com/uc")
-        return (*found, *(f"{host}?{query}" for host in hosts))
+        return (*elsewhere, *(f"{host}?{query}" for host in hosts))
 
     def counted(self) -> dict[str, int]:
         """The counts that are known, by what they count."""

@@ -194,9 +194,9 @@ def _begin(part: _Part, response: Any, have: int) -> int | None:
 
 def _check_md5(path: Path, md5: str, url: str) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != md5:
-        raise DatasetError(f"{url} sent another file than expected", expected=f"md5 {md5}", found=f"md5 {found}")
+        actual = hashlib.file_digest(file, "md5").hexdigest()
+    if actual != md5:
+        raise DatasetError(f"{url} sent another file than expected", expected=f"md5 {md5}", found=f"md5 {actual}")
 
 
 def _failed(url: str, why: str) -> DatasetError:

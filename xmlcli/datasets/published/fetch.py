@@ -58,12 +58,12 @@ def fetch(
         reasons = []
         for address in tried:
             try:
-                found = _obtain(known, address, staging, patience, progress, checked=addresses is None)
+                complete = _obtain(known, address, staging, patience, progress, checked=addresses is None)
             except DatasetError as error:
                 reasons.append(", ".join(str(error).split("\n")))
                 shutil.rmtree(staging / "unpacked", ignore_errors=True)
                 continue
-            found.replace(target)
+            complete.replace(target)
             return open_folder(target)
         raise DatasetError(f"{known.name} could not be fetched", found="; ".join(reasons), remedy=by_hand(known, data))
 
@@ -106,11 +106,11 @@ def _dataset_inside(folder: Path) -> Path:
     """
     level = [folder]
     while level:
-        found = [path for path in level if layouts.recognise(path) is not None]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(str(path.relative_to(folder)) for path in found)
+        fitting = [path for path in level if layouts.recognise(path) is not None]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(str(path.relative_to(folder)) for path in fitting)
             raise DatasetError("the archive holds several datasets", expected="one", found=names)
         level = sorted(inner for path in level for inner in path.iterdir() if inner.is_dir())
     there = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -122,22 +122,22 @@ def _dataset_inside(folder: Path) -> Path:
 
 
 def _check_counts(known: KnownDataset, dataset: RawDataset) -> None:
-    """Raise DatasetError where a published count is not what was found."""
+    """Raise DatasetError if a count differs from the published one."""
     train, test = dataset.train, dataset.test
-    found = {
+    counts = {
         "labels": train.Y.shape[1],
         "training documents": train.Y.shape[0],
         "test documents": 0 if test is None else test.Y.shape[0],
     }
     if train.X is not None:
-        found["features"] = train.X.shape[1]
+        counts["features"] = train.X.shape[1]
     published = known.counted()
-    wrong = [name for name in found if name in published and found[name] != published[name]]
+    wrong = [name for name in counts if name in published and counts[name] != published[name]]
     if wrong:
         raise DatasetError(
             f"the files are not those of {known.name}",
             expected=", ".join(f"{published[name]:,} {name}" for name in wrong),
-            found=", ".join(f"{found[name]:,} {name}" for name in wrong),
+            found=", ".join(f"{counts[name]:,} {name}" for name in wrong),
         )
 
 

@@ -190,8 +190,8 @@ def _draw_label_sets(
         low, high = (reach[world.theme_start[themes[open_rows] + end]][:, None] for end in (0, 1))
         inside = rng.random(shape) < p.same_theme
         place = np.where(inside, low + rng.random(shape) * (high - low), rng.random(shape) * reach[-1])
-        found = np.searchsorted(reach, place, side="right") - 1
-        slots[open_rows] = world.by_theme[np.minimum(found, p.num_labels - 1)]
+        drawn = np.searchsorted(reach, place, side="right") - 1
+        slots[open_rows] = world.by_theme[np.minimum(drawn, p.num_labels - 1)]
         open_rows = open_rows[_has_twins(slots[open_rows], sizes[open_rows])]
     return sizes, slots
 
