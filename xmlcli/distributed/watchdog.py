@@ -21,7 +21,7 @@ from xmlcli.errors import RanksError
 EXIT_ERROR, EXIT_TERMINATED = 2, 143
 REMEDY = "what to do: type the same command again; it goes on from the last finished stage or checkpoint"
 _JOIN_SECONDS = 300.0
-_SETTLE_SECONDS = 1.0  # between torchrun's signal and our end, for the watch to learn why
+_SETTLE_SECONDS = 1.0  # between torchrun's signal and our end, for the watchdog to learn why
 _SEND_SECONDS = 5.0
 
 

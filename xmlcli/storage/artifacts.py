@@ -1,8 +1,8 @@
 """Read artifacts: folders that are complete or absent, and describe themselves.
 
 A folder holds the files of its kind (`kinds`) and `manifest.json`, which is written last. It names the format and the
-kind, says what each symbol of the shapes stands for, and gives the sha256, bytes, dtype and shape of each file. The same
-content has the same manifest, whose sha256 is the artifact's identity.
+kind, says what each symbol of the shapes stands for, and gives the sha256, bytes, dtype and shape of each file. The
+same content has the same manifest, whose sha256 is the artifact's identity.
 
 Each of several ranks reads the rows that it owns. `xmlcli.storage.writing` writes artifacts.
 """
