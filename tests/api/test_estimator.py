@@ -91,8 +91,8 @@ def test_the_words_of_numbered_columns_are_not_trained_on() -> None:
     texts, Y = ["apple 0 0", "plum 1 1"] * 12, np.array([[0, 1], [1, 0]] * 12)  # each says the other column's number
     settings = {**SMALL, "clf.max_epochs": 0, "linear.enabled": False}
     model = XMLClassifier(settings=settings).fit(texts, Y).model_
-    assert model.parts is not None
-    assert model.parts.label_text is None
+    assert model.contents is not None
+    assert model.contents.label_text is None
     assert model.label_names == ["0", "1"]
 
 

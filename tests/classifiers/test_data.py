@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from support.fake_stages import make_config
 from support.planted_data import collection
 
-from xmlcli.classifiers.training import TrainingData
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.config.sections import ClfConfig
 
 BATCH = replace(make_config().clf, negatives="batch", hard_negatives=3)

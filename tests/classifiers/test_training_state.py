@@ -12,8 +12,9 @@ import torch
 from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection
 
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.schedule import Schedule
-from xmlcli.classifiers.training import TrainingData, train
+from xmlcli.classifiers.training import train
 from xmlcli.classifiers.training_state import Classifiers, TrainingState, empty_state, load_encoder
 from xmlcli.config.sections import ModelConfig
 from xmlcli.encoder.encoder import encode

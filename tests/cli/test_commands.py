@@ -104,7 +104,7 @@ def test_train_makes_everything_and_shows_one_table(
     assert main(monkeypatch, *words) == 0
     shown = capsys.readouterr()
     first, counts, *others = shown.err.splitlines()
-    documents, features = "6 training and 3 test documents", "5 features (2 of them parts of words)"
+    documents, features = "6 training and 3 test documents", "5 features (2 of them character n-grams)"
     assert counts.strip() == f"{documents}, {features}, 4 labels, 1.25 a document"
     assert [line.split()[1] for line in (first, *others)] == [
         "prepare",

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmlcli.cli import app
-from xmlcli.datasets.published.registry import KNOWN_DATASETS
+from xmlcli.datasets.published.catalogue import KNOWN_DATASETS
 
 run = CliRunner().invoke
 

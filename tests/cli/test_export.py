@@ -57,7 +57,7 @@ def test_columns_beyond_the_matrix_are_damage() -> None:
 
 
 def test_a_loaded_model_answers_as_the_saved_one_and_saves_the_same_bytes(tmp_path: Path) -> None:
-    model, again = Model.of(small_model.parts()), load(small_model.folder())
+    model, again = Model.of(small_model.contents()), load(small_model.folder())
     assert again.predict(TEXTS, k=10) == model.predict(TEXTS, k=10)
     again.save(tmp_path / "again")
     for path in small_model.folder().iterdir():
@@ -66,15 +66,15 @@ def test_a_loaded_model_answers_as_the_saved_one_and_saves_the_same_bytes(tmp_pa
 
 def test_the_small_model_predicts_as_the_artifacts_do() -> None:
     full, small = small_model.trained().model(), load(small_model.folder())
-    labels, probabilities = full.rank(TEXTS, 3)
-    found, approximate = small.rank(TEXTS, 3)
+    labels, probabilities = full.top_k(TEXTS, 3)
+    found, approximate = small.top_k(TEXTS, 3)
     assert (found[:, 0] == labels[:, 0]).mean() > 0.9
     assert np.abs(approximate - probabilities).max() < 0.1
     size = sum(path.stat().st_size for path in small_model.folder().iterdir() if path.suffix == ".safetensors")
     assert size < 0.6 * model_bytes(small_model.trained().artifacts())
 
 
-def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
+def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) -> None:
     full = small_model.trained("works").model()
     small = Model.of(small_model.trained("works").parts())
     small.save(tmp_path / "model")
@@ -83,26 +83,29 @@ def test_documents_that_vote_are_carried_where_they_pay(tmp_path: Path) -> None:
     found = [{name for name, _ in labels} for labels in again.predict(texts, k=2)]
     assert np.mean([len(labels & set(true)) / 2 for labels, true in zip(found, truth, strict=True)]) > 0.9
     assert again.predict(texts, k=5) == small.predict(texts, k=5)
-    labels, _ = full.rank(texts, 2)
-    assert (np.sort(again.rank(texts, 2)[0]) == np.sort(labels)).mean() > 0.95
+    labels, _ = full.top_k(texts, 2)
+    assert (np.sort(again.top_k(texts, 2)[0]) == np.sort(labels)).mean() > 0.95
     prepared, *others = small_model.trained("works").artifacts()
     documents = sum(prepared.entries[f"{table}_train.npz"]["bytes"] for table in "XY")
     plain = sum(artifact.inference_bytes() for artifact in (prepared, *others))
     assert model_bytes([prepared, *others]) == plain + documents
-    assert "the labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
-    assert small.parts is not None
-    assert small.parts.voters_labels is not None
-    assert small.parts.voters_labels.num_columns == small.num_labels == 10
+    assert "labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
+    assert small.contents is not None
+    assert small.contents.voters_labels is not None
+    assert small.contents.voters_labels.num_columns == small.num_labels == 10
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert {"voters.safetensors", "voters_labels.safetensors"} <= names
     assert not any("voters" in path.name for path in small_model.folder().iterdir())
-    assert "training documents, of which" not in (small_model.folder() / "README.md").read_text()
+    assert "kNN votes" in (tmp_path / "model" / "README.md").read_text()
+    assert "kNN votes" not in (small_model.folder() / "README.md").read_text()
 
 
 def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
-    parts = small_model.trained("works").parts()
+    contents = small_model.trained("works").parts()
     labels = CompactRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
-    model_folder.write(tmp_path / "model", replace(parts, frequencies=np.ones(3000, np.float32), voters_labels=labels))
+    model_folder.write(
+        tmp_path / "model", replace(contents, frequencies=np.ones(3000, np.float32), voters_labels=labels)
+    )
     again = model_folder.read(tmp_path / "model").voters_labels
     assert again is not None
     assert again.num_columns == 3000
@@ -118,11 +121,12 @@ def test_the_card_tells_data_figures_and_settings() -> None:
 def test_a_folder_that_is_no_model_is_never_replaced_and_an_older_model_is(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ArtifactError, match="something else than a model"):
-        model_folder.write(tmp_path, small_model.parts())
+        model_folder.write(tmp_path, small_model.contents())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     target = tmp_path / "model"
-    model_folder.write(target, small_model.parts())
-    model_folder.write(target, replace(small_model.parts(), label_names=None))
+    model_folder.write(target, small_model.contents())
+    contents = small_model.contents()
+    model_folder.write(target, replace(contents, frontend=replace(contents.frontend, label_names=None)))
     assert load(target).label_names[:2] == ["0", "1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "thesis.txt"]
 
@@ -169,14 +173,14 @@ def test_the_card_may_be_edited(tmp_path: Path) -> None:
 def test_kill_9_while_writing_leaves_the_old_model_or_none(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from xmlcli.serving import model_folder; from xmlcli.serving.model import load\n"
-        "model = load(sys.argv[1]); model_folder.files.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "model = load(sys.argv[1]); model_folder.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "model.save(sys.argv[2])"
     )
     target = tmp_path / "model"
     command = [sys.executable, "-c", code, str(small_model.folder()), str(target)]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == -9
     assert not target.exists()
-    model_folder.write(target, small_model.parts())
+    model_folder.write(target, small_model.contents())
     assert load(target).num_labels == 10
 
 

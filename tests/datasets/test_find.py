@@ -11,7 +11,7 @@ import pytest
 from xmlcli.datasets.find import data_folders, locate
 from xmlcli.datasets.formats.layouts import LF_RAW, XMC_TEXT
 from xmlcli.datasets.load import read_dataset
-from xmlcli.datasets.published.registry import KNOWN_DATASETS, find_known, simplified
+from xmlcli.datasets.published.catalogue import KNOWN_DATASETS, find_known, simplified
 from xmlcli.errors import DatasetError
 from xmlcli.stages.call import RunId
 

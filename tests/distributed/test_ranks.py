@@ -138,5 +138,5 @@ def test_an_error_of_all_ranks_is_told_once(tmp_path: Path) -> None:
 def test_half_of_the_variables_of_torchrun_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UsageError, match="RANK"), joined("cpu", tell=print):
+    with pytest.raises(UsageError, match="RANK"), joined("cpu", print_error=print):
         pass

@@ -17,9 +17,9 @@ from support.planted_data import collection
 from support.tiny_dataset import opened, run, write_dataset
 from support.torchrun import finished, trained
 
-from xmlcli.classifiers import training
+from xmlcli.classifiers import label_gradients
+from xmlcli.classifiers.step import Step, train_step
 from xmlcli.classifiers.targets import Targets
-from xmlcli.classifiers.training import Step, train_step
 from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.torch_collectives import TorchCollectives
@@ -35,7 +35,7 @@ ENCODER = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="g
 
 @pytest.mark.parametrize("optimiser", ["rmsprop", "adam", "adagrad"])
 def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "matrix_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(label_gradients, "matrix_dtype", lambda device: torch.float32)
     X, Y = collection(40, 10, 0)
     rows, columns = Y.nonzero()
     targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)

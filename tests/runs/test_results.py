@@ -31,19 +31,19 @@ def call() -> Call:
 
 
 def test_stored_metrics_are_read_in_any_case(workspace: Workspace, call: Call) -> None:
-    assert results.measure(workspace, call, ["psp@5", "p@1"]) == {"PSP@5": 12.5, "P@1": 33.25}
-    assert results.measure(workspace, call, []) == {"P@1": 33.25, "PSP@5": 12.5, "P@5": 20.0}
+    assert results.read_test_metrics(workspace, call, ["psp@5", "p@1"]) == {"PSP@5": 12.5, "P@1": 33.25}
+    assert results.read_test_metrics(workspace, call, []) == {"P@1": 33.25, "PSP@5": 12.5, "P@5": 20.0}
 
 
 def test_other_metrics_are_computed_from_the_stored_ranking(workspace: Workspace, call: Call) -> None:
     # documents 0, 1, 2 have the label of their own number; each ranking is 0, 1, 2
-    found = results.measure(workspace, call, ["P@3", "R@2"])
+    found = results.read_test_metrics(workspace, call, ["P@3", "R@2"])
     assert found == pytest.approx({"P@3": 100 / 3, "R@2": 200 / 3})
 
 
 def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(workspace: Workspace, call: Call) -> None:
     with pytest.raises(UsageError, match=r"at most 3(.|\n)*evaluate\.top_k=7"):
-        results.measure(workspace, call, ["P@7"])
+        results.read_test_metrics(workspace, call, ["P@7"])
 
 
 def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call) -> None:

@@ -55,14 +55,15 @@ def test_a_file_that_cannot_be_kept_leaves_the_old_artifact(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shortlist(tmp_path / "s")
-    first, whole = artifacts.identity(tmp_path / "s"), getattr(files, step)
+    owner = writing if step == "sync" else files
+    first, whole = artifacts.identity(tmp_path / "s"), getattr(owner, step)
 
     def fail(path: Path) -> str:
         if path.name == "indices.npy":
             raise OSError("no space left on device")
         return whole(path)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(files, step, fail)
+    monkeypatch.setattr(owner, step, fail)
     with pytest.raises(OSError, match="no space left"):
         write_shortlist(tmp_path / "s", fill=2)
     assert artifacts.identity(tmp_path / "s") == first

@@ -11,11 +11,13 @@ import torch
 from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection, sparse_rows, unit_rows
 
-from xmlcli.classifiers import training
+from xmlcli.classifiers import label_gradients
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.sharded_problems import own_problems
-from xmlcli.classifiers.training import TrainingData, train
+from xmlcli.classifiers.tensor_names import has_label_rows
+from xmlcli.classifiers.training import train
 from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.launch import joined
 from xmlcli.distributed.ranks import ALONE, Ranks
@@ -28,7 +30,6 @@ from xmlcli.prediction.votes import make_voters
 from xmlcli.shortlists.make_index import LabelVectors, make_index
 from xmlcli.shortlists.rerank import decide, propose
 from xmlcli.storage import files, row_files
-from xmlcli.storage.kinds import has_label_rows
 
 
 def check_exchanges(ranks: Ranks) -> None:
@@ -127,7 +128,7 @@ def check_training(ranks: Ranks) -> None:
     shortlist = np.argsort(np.random.default_rng(1).random((150, 20)), axis=1)[:, :12].astype(np.int32)
     shortlist[::3, 6:] = 20
     mine = ranks.share(20)
-    training.matrix_dtype = lambda device: torch.float32
+    label_gradients.matrix_dtype = lambda device: torch.float32
     encoder = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.3, residual=True)
     for changes in ({}, {"negatives": "document", "max_positives": 2}, {"optimiser": "adagrad"}):
         config = replace(
@@ -196,7 +197,7 @@ def check_files(ranks: Ranks, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with joined("cpu", tell=lambda line: print(line, file=sys.__stderr__)) as everyone:
+    with joined("cpu", print_error=lambda line: print(line, file=sys.__stderr__)) as everyone:
         check_exchanges(everyone)
         check_search(everyone)
         check_votes(everyone)

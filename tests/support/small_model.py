@@ -78,15 +78,15 @@ def trained(what: str = "subjects") -> Trained:
 
 
 @cache
-def parts() -> ModelContents:
+def contents() -> ModelContents:
     return trained().parts()
 
 
 @cache
 def folder() -> Path:
     """The model's folder."""
-    path = run() / "carried"
-    Model.of(parts()).save(path)
+    path = run() / "exported"
+    Model.of(contents()).save(path)
     return path
 
 

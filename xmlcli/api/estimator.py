@@ -27,7 +27,7 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         settings: "section.key" → another value than the pipeline file's, such as {"cycles": 1}.
-        threshold: `predict` takes labels at least so probable.
+        threshold: `predict` returns labels that are at least so probable.
         k: at most so many labels a text; None for as many as are scored.
         random_state: the seed of every random choice; None for the pipeline file's.
         device: auto, cpu or cuda.
@@ -89,13 +89,12 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._scored(X, probabilities=True)
 
     def predict(self, X: Any) -> Any:
-        """Return the labels at least `threshold` probable: lists, or an indicator matrix as y was one."""
-        found = self.predict_proba(X)
+        """Return the labels that are at least `threshold` probable: lists, or an indicator matrix if y was one."""
+        scores = self.predict_proba(X)
         if self._indicator is None:
-            return [self._best(found[row]) for row in range(found.shape[0])]
-        chosen = sp.csr_matrix((found.data >= self.threshold, found.indices, found.indptr), found.shape).astype(
-            np.int64
-        )
+            return [self._best(scores[row]) for row in range(scores.shape[0])]
+        is_chosen = (scores.data >= self.threshold).astype(np.int64)
+        chosen = sp.csr_matrix((is_chosen, scores.indices, scores.indptr), scores.shape)
         chosen.eliminate_zeros()
         return chosen if self._indicator == "sparse" else chosen.toarray()
 
@@ -104,8 +103,8 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self._scored(X, probabilities=True, k=1)
         right = np.zeros(best.shape[0])
         for row, labels in enumerate(self._rows(y)):
-            found = best.indices[best.indptr[row] : best.indptr[row + 1]]
-            right[row] = len(found) and self.classes_[found[0]] in labels
+            predicted = best.indices[best.indptr[row] : best.indptr[row + 1]]
+            right[row] = len(predicted) and self.classes_[predicted[0]] in labels
         return float(np.average(right, weights=sample_weight))
 
     def __sklearn_tags__(self) -> Tags:
@@ -123,7 +122,7 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise NotFittedError("this XMLClassifier is not fitted yet: call fit first")
         model = self.model_
         k = k or self.k or model.num_labels
-        labels, scores = (model.rank if probabilities else model.rank_scores)(X, k)
+        labels, scores = (model.top_k if probabilities else model.top_k_log_odds)(X, k)
         there = labels < model.num_labels
         offsets = np.append(0, np.cumsum(there.sum(axis=1)))
         matrix = sp.csr_matrix(
@@ -133,7 +132,7 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return matrix
 
     def _best(self, row: sp.csr_matrix) -> list[Any]:
-        """The labels of one row at least `threshold` probable, best first."""
+        """Return the labels of one row that are at least `threshold` probable, best first."""
         order = np.argsort(-row.data, kind="stable")
         return [self.classes_[row.indices[i]] for i in order if row.data[i] >= self.threshold]
 

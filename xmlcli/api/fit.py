@@ -36,7 +36,7 @@ def fit(
     device: str = "auto",
     progress: Progress = silent,
 ) -> Model:
-    """Train the default pipeline and return the model, as small as an exported one.
+    """Train the default pipeline and return the model, quantised as an exported one.
 
     The stages run as in `xmlcli train`, in a temporary folder that is removed. The pipeline is the program's own,
     whatever `pipelines/` the current folder may hold.
@@ -46,7 +46,7 @@ def fit(
         labels: N lists of label names.
         settings: "section.key" → another value than the pipeline file's, such as {"cycles": 1, "seed": 2}.
         device: auto, cpu or cuda.
-        progress: told what is done, how far it has come and how much there is.
+        progress: called with the work's name, how much of it is done, and how much there is.
 
     Raises:
         UsageError: not as many lists of labels as documents, something that is no text or no list, or no labels.
@@ -57,7 +57,7 @@ def fit(
     >>> texts = ["apples and pears", "pears and plums", "bolts and nuts", "nuts and screws"] * 10
     >>> labels = [["fruit"], ["fruit"], ["hardware"], ["hardware"]] * 10
     >>> model = xmlcli.fit(texts, labels, settings={"model.dim": 16, "cycles": 1, "clf.min_documents": 500})
-    >>> [[name for name, _ in found] for found in model.predict(["apples", "pears", "a bolt and screws"], k=1)]
+    >>> [[name for name, _ in labels] for labels in model.predict(["apples", "pears", "a bolt and screws"], k=1)]
     [['fruit'], ['fruit'], ['hardware']]
     """
     rows = [_names(row, where=f"labels[{i}]") for i, row in enumerate(_listed(labels, "labels"))]
@@ -77,7 +77,10 @@ def fit_matrix(
     device: str = "auto",
     progress: Progress = silent,
 ) -> Model:
-    """`fit` for labels in CSR (N, L); without names their words are no part of the training. Raises as `fit` does."""
+    """Train as `fit` does, with labels as CSR (N, L). Without names, label texts have no part in training.
+
+    Raises what `fit` raises.
+    """
     documents = _documents(documents)
     count = len(documents) if isinstance(documents, list) else documents.shape[0]
     if count != Y.shape[0]:
@@ -93,7 +96,9 @@ def fit_matrix(
         calls = plan(config, run)
         session = Session(Workspace(Path(root), run.name), config, device, overrides=overrides, progress=progress)
         runner.run(session, calls, calls)
-        return Model.of(replace(Trained(session.workspace, config, calls).parts(), label_names=label_names))
+        contents = Trained(session.workspace, config, calls).parts()
+        frontend = replace(contents.frontend, label_names=label_names)
+        return Model.of(replace(contents, frontend=frontend))
 
 
 def _listed(values: Any, what: str) -> list[Any]:
@@ -103,7 +108,7 @@ def _listed(values: Any, what: str) -> list[Any]:
 
 
 def _names(row: Any, *, where: str) -> list[str]:
-    """The labels of one document as texts."""
+    """Return the labels of one document as texts. Raises UsageError."""
     if isinstance(row, str | bytes) or not isinstance(row, Iterable):
         raise UsageError(
             "a document has a list of labels", where=where, found=repr(row), remedy="[[label] for label in labels]"
@@ -132,7 +137,7 @@ def _documents(documents: Any) -> list[str] | sp.csr_matrix:
 
 
 def _write(folder: Path, documents: list[str] | sp.csr_matrix, Y: sp.csr_matrix, names: list[str] | None) -> None:
-    """Write a dataset in the layout of PECOS, a text or name a line."""
+    """Write a dataset in the layout of PECOS, one text or name a line."""
     files.save_csr(folder / "Y.trn.npz", sp.csr_matrix(Y, dtype=np.float32))
     if isinstance(documents, list):
         _write_lines(folder / "X.trn.txt", documents)

@@ -1,4 +1,4 @@
-"""How many steps a cycle of phase 3 has, and their learning rates."""
+"""The schedule of phase 3: how many steps a cycle has, and their learning rates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST_TOKEN_SHARE = 3.0
 class Schedule:
     """How many steps there are in a cycle and in all, and their learning rates.
 
-    Small collections get more epochs, until `min_documents` documents have been seen over all cycles, and smaller
-    batches, until an epoch has `min_batches` of them: the number of steps that training needs hardly depends on the
-    number of documents.
+    The number of steps that training needs hardly depends on the number of documents. So small collections get more
+    epochs, until `min_documents` documents have been seen over all cycles, and smaller batches, until an epoch has
+    `min_batches` of them.
     """
 
     batch_size: int
@@ -25,7 +25,7 @@ class Schedule:
     cycles: int
     config: ClfConfig
     token_share: float
-    """The rate of token vectors as a multiple of the classifiers': the more documents move them, the slower."""
+    """Learning rate of the token vectors, as a multiple of the classifiers': smaller where more documents move them."""
 
     @staticmethod
     def of(num_documents: int, cycles: int, config: ClfConfig) -> Schedule:
@@ -54,9 +54,9 @@ class Schedule:
 
 
 def halvings(epoch: int, after: int) -> int:
-    """Return how often the authors' schedule has halved the rate by the start of `epoch` (method notes, section 3).
+    """Return how often the authors' schedule has halved the rate by the start of `epoch`.
 
-    At an epoch that the gap divides the rate is halved and so is the gap, which never falls below 5.
+    Where the gap divides the epoch, the rate is halved and so is the gap, which never falls below 5.
     """
     count, gap = 0, after
     for e in range(1, epoch + 1):

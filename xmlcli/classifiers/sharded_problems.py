@@ -1,4 +1,4 @@
-"""The sparse part of phase 3 over several ranks: which documents the problems of a rank's labels are made of."""
+"""The linear one-vs-rest part over several ranks: each rank gets the documents of the problems of its labels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Ints
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.one_vs_rest import LabelProblems, label_problems
-from xmlcli.classifiers.training import TrainingData
 from xmlcli.distributed.ranks import Ranks
 
 _BLOCK = 1 << 16  # documents of each rank in one exchange
@@ -17,21 +17,23 @@ _BLOCK = 1 << 16  # documents of each rank in one exchange
 def own_problems(data: TrainingData, X: sp.csr_matrix) -> LabelProblems:
     """Return the problems of the labels that this rank owns, their documents numbered as the rows of X.
 
-    X: float32 CSR (N, F), with one rank `data.X`, otherwise all documents. Which of them carry or list this rank's
-    labels is sent here by the ranks that own the documents.
+    X: float32 CSR (N, F), with one rank `data.X`, otherwise all documents. The ranks that own them send here which of
+    them carry this rank's labels, or have them on their shortlists.
     """
     ranks, num_labels = data.ranks, data.Y.shape[1]
     if ranks.size == 1:
         assert X is data.X, "with one rank documents without labels are in no problem"
         return label_problems(data.Y, data.shortlist)
-    carried, listed = [], []
+    positives, shortlisted = [], []
     for block in ranks.blocks(len(data.rows), _BLOCK):
         rows, Y, shortlist = data.rows[block], data.Y[block], data.shortlist[block]
-        carried.append(_to_owners(np.repeat(rows, np.diff(Y.indptr)), Y.indices, num_labels, ranks))
-        listed.append(_to_owners(np.repeat(rows, shortlist.shape[1]), shortlist.ravel(), num_labels, ranks))
+        positives.append(_to_owners(np.repeat(rows, np.diff(Y.indptr)), Y.indices, num_labels, ranks))
+        shortlisted.append(_to_owners(np.repeat(rows, shortlist.shape[1]), shortlist.ravel(), num_labels, ranks))
     share = ranks.share(num_labels)
     shape = (X.shape[0], share.stop - share.start)
-    truth, shortlists = (_matrix(np.concatenate(pairs, axis=1), share.start, shape) for pairs in (carried, listed))
+    truth, shortlists = (
+        _matrix(np.concatenate(pairs, axis=1), share.start, shape) for pairs in (positives, shortlisted)
+    )
     return label_problems(truth, shortlists)
 
 

@@ -6,9 +6,18 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from xmlcli.arrays import Floats
+from xmlcli.classifiers.tensor_names import (
+    BIAS,
+    BIAS_STATE,
+    ENCODER,
+    RESIDUAL_STATE,
+    TOKENS_STATE,
+    WEIGHT,
+    WEIGHT_STATE,
+)
 from xmlcli.config.sections import ModelConfig
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.encoder.optimisers import DenseAdam, RowOptimiser, row_optimiser
@@ -31,7 +40,7 @@ class Classifiers:
     def start_random(self, seed: int, *, before: int = 0, after: int = 0) -> None:
         """Draw weights and biases from U(-1/sqrt(D), 1/sqrt(D)), torch's start of a linear layer, as the authors do.
 
-        Rows of other ranks, `before` and `after` these, are drawn too, and forgotten.
+        The rows of other ranks, `before` and `after` these, are drawn too and thrown away.
         """
         generator = torch.Generator().manual_seed(seed)
         bound = 1 / math.sqrt(self.weight.shape[1])
@@ -40,7 +49,7 @@ class Classifiers:
             table.uniform_(-bound, bound, generator=generator)
             _draw_and_forget(after, table.shape[1], generator)
 
-    def start_at_frequencies(self, frequencies: npt.NDArray[np.float32], num_documents: int) -> None:
+    def start_at_frequencies(self, frequencies: Floats, num_documents: int) -> None:
         """Start at the log-odds of each label, frequencies float32 (L,) of `num_documents`.
 
         With a bias of the order of 0 the thousands of negatives would drown the few positives in the first steps. The
@@ -72,46 +81,56 @@ class TrainingState:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the weights that prediction needs, on the CPU."""
-        encoder = {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        classifiers = {"classifiers.weight": self.classifiers.weight, "classifiers.bias": self.classifiers.bias}
+        encoder = {f"{ENCODER}{name}": tensor for name, tensor in self.encoder.state_dict().items()}
+        classifiers = {WEIGHT: self.classifiers.weight, BIAS: self.classifiers.bias}
         return {name: tensor.detach().cpu() for name, tensor in (encoder | classifiers).items()}
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """Return the optimisers' state, on the CPU."""
-        found = {f"{name}.{key}": tensor for name, rows in self._optimisers() for key, tensor in rows.state().items()}
-        return {name: tensor.detach().cpu() for name, tensor in found.items()}
+        return {
+            f"{name}.{key}": tensor.detach().cpu()
+            for name, optimiser in self._optimisers()
+            for key, tensor in optimiser.state().items()
+        }
 
     def load(self, tensors: Mapping[str, torch.Tensor], optimiser_tensors: Mapping[str, torch.Tensor] | None) -> None:
-        """Take over what `tensors` and `optimiser_tensors` returned; without the latter the optimisers start anew."""
-        prefix = "encoder."
-        self.encoder.load_state_dict({n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)})
-        self.classifiers.weight.copy_(tensors["classifiers.weight"])
-        self.classifiers.bias.copy_(tensors["classifiers.bias"])
+        """Load what `tensors` and `optimiser_tensors` returned; without the latter the optimisers start anew."""
+        self.encoder.load_state_dict(_of_encoder(tensors))
+        self.classifiers.weight.copy_(tensors[WEIGHT])
+        self.classifiers.bias.copy_(tensors[BIAS])
         if optimiser_tensors is None:
             return
-        for name, rows in self._optimisers():
-            for key, tensor in rows.state().items():
+        for name, optimiser in self._optimisers():
+            for key, tensor in optimiser.state().items():
                 tensor.copy_(optimiser_tensors[f"{name}.{key}"])
 
     def _optimisers(self) -> list[tuple[str, RowOptimiser | DenseAdam]]:
-        found: list[tuple[str, RowOptimiser | DenseAdam]] = [
-            ("tokens", self.tokens_optimiser),
-            ("weight", self.weight_optimiser),
-            ("bias", self.bias_optimiser),
+        optimisers: list[tuple[str, RowOptimiser | DenseAdam]] = [
+            (TOKENS_STATE, self.tokens_optimiser),
+            (WEIGHT_STATE, self.weight_optimiser),
+            (BIAS_STATE, self.bias_optimiser),
         ]
-        return found if self.residual_optimiser is None else [*found, ("residual", self.residual_optimiser)]
+        if self.residual_optimiser is not None:
+            optimisers.append((RESIDUAL_STATE, self.residual_optimiser))
+        return optimisers
 
 
 def empty_state(
     num_tokens: int, num_labels: int, config: ModelConfig, optimiser: str, *, device: str = "cpu"
 ) -> TrainingState:
-    """Make a model of the right shapes, to be filled by `TrainingState.load`."""
+    """Return a state of the right shapes, whose values `TrainingState.load` sets."""
     encoder, classifiers = Encoder(num_tokens, config, seed=None), Classifiers(num_labels, config.dim)
     return TrainingState(encoder, classifiers, optimiser, device=device)
 
 
 def load_encoder(tensors: Mapping[str, torch.Tensor], config: ModelConfig, *, device: str = "cpu") -> Encoder:
-    """Make the encoder of `TrainingState.tensors`, for encoding alone."""
-    found = Encoder(tensors["encoder.tokens"].shape[0], config, seed=None)
-    found.load_state_dict({n.removeprefix("encoder."): t for n, t in tensors.items() if n.startswith("encoder.")})
-    return found.to(device)
+    """Return the encoder alone, from the tensors of `TrainingState.tensors`."""
+    weights = _of_encoder(tensors)
+    encoder = Encoder(weights["tokens"].shape[0], config, seed=None)
+    encoder.load_state_dict(weights)
+    return encoder.to(device)
+
+
+def _of_encoder(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the encoder's tensors by its own names for them."""
+    return {name.removeprefix(ENCODER): tensor for name, tensor in tensors.items() if name.startswith(ENCODER)}

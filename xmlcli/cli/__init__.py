@@ -1,6 +1,7 @@
-"""The command line: parse, call, print. The one place that prints or picks an exit code.
+"""The command line: parse, call, print. Nothing else prints or chooses an exit code.
 
-One file a subcommand: `x_cli` parses, `x` works. Whatever is slow to import is imported inside `x`.
+Each subcommand has a file; the five stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
+`x`, so that `--help` comes fast.
 """
 
 from __future__ import annotations
@@ -15,18 +16,14 @@ import typer
 
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
-from xmlcli.cli.embed_labels import embed_labels_cli
 from xmlcli.cli.evaluate import evaluate_cli
 from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
-from xmlcli.cli.init_clf import init_clf_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
-from xmlcli.cli.prepare import prepare_cli
-from xmlcli.cli.shortlist import shortlist_cli
+from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
 from xmlcli.cli.train import train_cli
-from xmlcli.cli.train_clf import train_clf_cli
 from xmlcli.errors import XmlcliError
 from xmlcli.version import __version__
 
@@ -56,13 +53,13 @@ def xmlcli(
 ) -> None:
     """Extreme multi-label classification on one machine, by the LightDXML method.
 
-    Learns to rank the labels of documents, thousands to millions of labels, in three phases run in cycles: label
-    embeddings, shortlists of near labels, classifiers on those.
+    Learns to rank thousands to millions of labels for documents. Three phases run in cycles: label embeddings,
+    shortlists of near labels, classifiers on those.
 
     \b
     xmlcli train --dataset demo         prepare, train and measure the embedded dataset
     xmlcli evaluate --metric psp@5      one figure of the last trained dataset
-    xmlcli predict --text "..."         labels of a new document, by the same
+    xmlcli predict --text "..."         labels of a new document
     xmlcli plan --dataset demo          what would run, and why
 
     Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; train fetches a published
@@ -95,7 +92,7 @@ for _name, _command in (
 def main() -> None:
     """Run the command line; a known error is one red line and exit code 2, Ctrl-C one line and 130."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait, and take cores from ours
-    atexit.register(gc.freeze)  # or Python would go through all objects of all modules once more before it ends
+    atexit.register(gc.freeze)  # else Python visits all objects of all modules once more before it ends
     try:
         code = app(standalone_mode=False)
     except XmlcliError as error:

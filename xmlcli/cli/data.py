@@ -1,4 +1,4 @@
-"""What commands that read a dataset do before: fetch a published one that is missing, and warn of idle options."""
+"""Prepare a command that reads a dataset: fetch a published one that is missing, and warn of idle options."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _rows(root: Path) -> list[dict[str, Any]]:
     there are any, otherwise the published one."""
     from xmlcli.datasets.find import subfolders
     from xmlcli.datasets.formats.layouts import DEMO
-    from xmlcli.datasets.published.registry import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
+    from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
     from xmlcli.stages.raw_files import search_folders
 
     present = {path: _opened(path) for folder in search_folders(root) for path in subfolders(folder)}

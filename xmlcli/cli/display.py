@@ -1,4 +1,4 @@
-"""How a run shows on stderr: a line for each call, and on a terminal a bar for whatever lasts over two seconds."""
+"""Show a run on stderr: a line for each call, and on a terminal a progress bar for work of over two seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOW_AFTER_SECONDS = 2.0
 
 
 class Display:
-    """Listens to a `Session`; between the start and the end of a call it may own a live bar."""
+    """Shows what a `Session` reports; between the start and the end of a call it may have a live bar."""
 
     def __init__(self, *, live: bool) -> None:
         self._live = live
@@ -30,15 +30,15 @@ class Display:
         self._started = 0.0
 
     def on_skip(self, call: Call, reason: str) -> None:
-        """A call is current."""
+        """Show that a call is current."""
         self._line(call, reason, "bright_black")
 
     def on_start(self, call: Call, reason: str) -> None:
-        """A call begins, for a reason."""
+        """Note that a call begins, and why."""
         self._call, self._reason, self._started = call, reason, time.monotonic()
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """The running call has come so far; shown where stderr is a terminal and the call lasts."""
+        """Show how far the running call is, if stderr is a terminal and the call takes long."""
         if not self._live or time.monotonic() - self._started < SHOW_AFTER_SECONDS:
             return
         if self._bars is None:
@@ -54,7 +54,7 @@ class Display:
         self._bars.update(self._tasks[label], completed=done, total=total)
 
     def on_done(self, call: Call, seconds: float) -> None:
-        """A call has finished."""
+        """Show that a call has finished."""
         self.close()
         self._line(call, f"{seconds:.1f} s ({self._reason})", "green")
 
@@ -63,7 +63,7 @@ class Display:
         typer.secho(f"{'' if self._live else ' ' * 9}{'':<16} {text}", err=True)
 
     def close(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar from the screen."""
         if self._bars is not None:
             self._bars.stop()
         self._bars, self._tasks = None, {}

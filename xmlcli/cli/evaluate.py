@@ -51,8 +51,8 @@ def evaluate_cli(
 
 
 def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
-    """Evaluate where that is not done yet, and print metrics of one cycle."""
-    from xmlcli.cli.stage import run_calls
+    """Evaluate if that has not been done, and print the metrics of one cycle."""
+    from xmlcli.cli.running import run_calls
     from xmlcli.runs import results, runner
     from xmlcli.runs.plan import find_call, plan
 
@@ -73,11 +73,11 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     if as_json:
         typer.echo(json.dumps(results.report(opened.workspace, calls, call, metrics)))
     elif metrics:
-        for name, value in results.measure(opened.workspace, call, metrics).items():
+        for name, value in results.read_test_metrics(opened.workspace, call, metrics).items():
             typer.echo(f"{name} {value:.2f}")
-    elif test := results.measure(opened.workspace, call, []):
-        _print_table(test, results.oracle(opened.workspace, call))
-    elif validation := results.validation(opened.workspace, call):
+    elif test := results.read_test_metrics(opened.workspace, call, []):
+        _print_table(test, results.read_oracle_metrics(opened.workspace, call))
+    elif validation := results.read_validation_metrics(opened.workspace, call):
         _print_table(validation, {}, head="percent, validation")
     else:
         raise UsageError(

@@ -16,10 +16,10 @@ def export_cli(
     target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; new, or an older model.")],
     cycle: Annotated[int | None, typer.Option(min=1, help="Which cycle. Default: the last one.")] = None,
 ) -> None:
-    """Write a trained model into a folder one can carry: all that prediction needs, small, with a card.
+    """Write a trained model into a folder of its own: all that prediction needs, quantised, with a card.
 
-    Without --dataset it is the model trained last. The folder appears at once or not at all; xmlcli predict --model
-    and xmlcli.load read it on any machine, without the training data.
+    Without --dataset it is the model trained last. The folder appears whole or not at all. xmlcli predict --model and
+    xmlcli.load read it on any machine, without the training data.
 
     Example: xmlcli export --dataset demo models/demo
     """

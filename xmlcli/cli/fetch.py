@@ -47,8 +47,8 @@ def fetch(name: str, addresses: list[str] | None, root: Path) -> None:
 def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFolder:
     """Fetch a collection that is known, saying what is downloaded and showing how it goes."""
     from xmlcli.cli.display import display
+    from xmlcli.datasets.published.catalogue import find_known
     from xmlcli.datasets.published.fetch import fetch as fetch_known
-    from xmlcli.datasets.published.registry import find_known
 
     known = find_known(name)
     assert known is not None

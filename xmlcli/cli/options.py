@@ -1,4 +1,4 @@
-"""The options that all commands share, and what they mean together."""
+"""The options that all commands share, and the run that they name."""
 
 from __future__ import annotations
 

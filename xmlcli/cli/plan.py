@@ -104,7 +104,7 @@ def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
 def _check_addable(run: RunId, root: Path) -> None:
     """Raise UsageError or DatasetError unless the dataset is here, or known and only absent, which is told."""
     from xmlcli.datasets.find import data_folders, locate
-    from xmlcli.datasets.published.registry import find_known
+    from xmlcli.datasets.published.catalogue import find_known
     from xmlcli.errors import DatasetError
 
     if run.dataset.lower() != run.dataset_name:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xmlcli.serving.answers import Answers
     from xmlcli.serving.model import Model
 
-_MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")
+_MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")  # as in serving.answers, which is slow to import
 _STREAM = "-"
 EXIT_INTERRUPTED = 130
 
@@ -33,7 +33,7 @@ EXIT_INTERRUPTED = 130
 def predict_cli(
     options: Options,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model that xmlcli export wrote, in place of --dataset.")
+        Path | None, typer.Option(metavar="DIR", help="A model that xmlcli export wrote, instead of --dataset.")
     ] = None,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="One document; its labels come as a table.")] = None,
     input_: Annotated[
@@ -94,7 +94,7 @@ def open_trained(options: Options, cycle: int | None = None) -> Trained:
 def predict_all(
     options: Options, folder: Path | None, source: str, output: str, form: str, k: int, threshold: float
 ) -> None:
-    """Answer all documents of a source."""
+    """Write the labels of all documents of a source."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.documents import read_documents
     from xmlcli.datasets.formats.raw import TableColumns
@@ -115,7 +115,7 @@ def predict_all(
         )
         try:
             for block in documents:
-                labels, scores = model.rank(block, k)
+                labels, scores = model.top_k(block, k)
                 count += len(labels)
                 write(descriptor, answers.block(labels, scores))
         except KeyboardInterrupt:
@@ -132,18 +132,18 @@ def predict_all(
 def _format(output: str, form: str | None) -> str:
     """Return the format asked for, or the one the suffix names. Raises UsageError."""
     suffix = Path(output).suffix.removeprefix(".").lower()
-    found = form or (suffix if suffix in _FORMATS else "jsonl")
-    if found not in _FORMATS:
-        raise UsageError("no such format", expected=", ".join(_FORMATS), found=found)
-    if found == _MATRIX and output == _STREAM:
+    chosen = form or (suffix if suffix in _FORMATS else "jsonl")
+    if chosen not in _FORMATS:
+        raise UsageError("no such format", expected=", ".join(_FORMATS), found=chosen)
+    if chosen == _MATRIX and output == _STREAM:
         raise UsageError("a matrix cannot be written to standard output", remedy="add --output FILE.npz")
-    return found
+    return chosen
 
 
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
-    """Yield the descriptor to write to; a file takes its place when the block ends well, a matrix is written later."""
-    from xmlcli.storage import files
+    """Yield the descriptor to write to. A file is replaced when the block ends well; a matrix is written later."""
+    from xmlcli.storage.atomic import atomic_file
 
     path = Path(output)
     if output == _STREAM or form == _MATRIX:
@@ -152,7 +152,7 @@ def _opened(output: str, form: str) -> Iterator[int]:
     with ExitStack() as stack:
         try:
             is_replaced = path.is_file() or not path.exists()
-            file = (stack.enter_context(files.atomic_file(path)) if is_replaced else path).open("wb", buffering=0)
+            file = (stack.enter_context(atomic_file(path)) if is_replaced else path).open("wb", buffering=0)
         except OSError as error:
             raise UsageError("cannot write there", where=output, found=error.strerror) from error
         with file:
@@ -189,10 +189,11 @@ def _whole_lines() -> Iterator[Any]:
 
 def _write_matrix(answers: Answers, output: str) -> None:
     from xmlcli.storage import files
+    from xmlcli.storage.atomic import atomic_file
 
     matrix = answers.end()
     if matrix is not None:
-        with files.atomic_file(Path(output)) as path:
+        with atomic_file(Path(output)) as path:
             files.save_csr(path, matrix)
 
 
@@ -201,9 +202,9 @@ def _print_table(model: Model, text: str, k: int, threshold: float) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    (found,) = model.predict([text], k, threshold=threshold)
+    (labels,) = model.predict([text], k, threshold=threshold)
     table = Table("label", "probability" if model.gives_probabilities else "score")
     table.columns[1].justify = "right"
-    for name, score in found:
+    for name, score in labels:
         table.add_row(Text(name), f"{score:.3f}")
     Console().print(table)

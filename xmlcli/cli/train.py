@@ -8,10 +8,10 @@ from xmlcli.stages.call import Call
 
 @with_options
 def train_cli(options: Options) -> None:
-    """Run everything a dataset needs, skipping what is current, and show what came of it.
+    """Run everything a dataset needs, skip what is current, and show the metrics.
 
-    A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. Stopped at any moment, the same
-    command goes on where it was. Needs no DVC; dvc repro does the same by stages.
+    A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment,
+    the same command goes on from there. It needs no DVC; dvc repro does the same stage by stage.
 
     Under torchrun, all its processes train together.
 
@@ -23,10 +23,10 @@ def train_cli(options: Options) -> None:
 def train(options: Options) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
-    from xmlcli.cli.stage import run_calls, started
+    from xmlcli.cli.running import joined_ranks, run_calls
     from xmlcli.runs.plan import plan
 
-    with started(options) as ranks:
+    with joined_ranks(options) as ranks:
         opened = open_run(options)
         calls = plan(opened.config, opened.run)
         ranks.broadcast(lambda: make_ready(options, opened, calls[0]))
@@ -39,7 +39,7 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xmlcli.runs.results import oracle, summaries
+    from xmlcli.runs.results import read_oracle_metrics, summaries
 
     rows = summaries(opened.workspace, calls)
     table = Table(title=f"{opened.run.name}, percent")
@@ -51,7 +51,7 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     table.add_section()
     if rows[-1].test:
         table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
-    best = oracle(opened.workspace, calls[-1])
+    best = read_oracle_metrics(opened.workspace, calls[-1])
     if best:
         table.add_row("oracle, test", "", *_cells(best, shown))
     Console().print(table)

@@ -1,1 +1,1 @@
-"""Datasets: what is known of published ones, readers of their file layouts, and the embedded `demo`."""
+"""Datasets: the catalogue of published ones, readers of their file layouts, and the embedded `demo`."""

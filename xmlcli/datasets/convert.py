@@ -1,4 +1,4 @@
-"""Writing a dataset in another layout: the repository's (`lf`) or that of PECOS (`pecos`).
+"""Write a dataset in another layout: the repository's (`lf`) or that of PECOS (`pecos`).
 
 Texts become `trn.json.gz` in `lf`; given features become the split layout, `trn_X_Xf.txt` and the rest. In `pecos`
 matrices are `.npz`, texts one a line, line breaks in them becoming spaces. A target appears whole or not at all.
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from xmlcli.datasets.formats.raw import RawDataset, RawSplit
 from xmlcli.errors import UsageError
 from xmlcli.progress import Progress, silent
-from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_folder
 
 LF, PECOS = "lf", "pecos"
 _ROWS_A_REPORT = 5_000
@@ -50,7 +50,7 @@ def write_dataset(
     """
     check_target(target, layout)
     write = _write_pecos if layout == PECOS else _write_lf
-    with files.atomic_folder(target, f".{os.getpid()}") as folder:
+    with atomic_folder(target, f".{os.getpid()}") as folder:
         for split, name in ((dataset.train, "trn"), (dataset.test, "tst")):
             if split is not None:
                 write(folder, name, split, progress)
@@ -111,13 +111,13 @@ def _write_names(folder: Path, dataset: RawDataset, layout: str) -> None:
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    """One text a line, line breaks inside becoming spaces."""
+    """Write one text a line; line breaks inside a text become spaces."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(" ".join(line.splitlines()) + "\n" for line in lines)
 
 
 def _write_matrix(path: Path, matrix: sp.csr_matrix, progress: Progress) -> None:
-    """A matrix in the split layout; nine digits give every float32 back exactly."""
+    """Write a matrix in the split layout, with nine digits, which give every float32 back exactly."""
     with path.open("w", encoding="ascii", newline="\n") as file:
         file.write(f"{matrix.shape[0]} {matrix.shape[1]}\n")
         for row in range(matrix.shape[0]):
@@ -135,6 +135,6 @@ def _report(progress: Progress, name: str, row: int, total: int) -> None:
 
 @contextmanager
 def _gzipped(path: Path) -> Iterator[gzip.GzipFile]:
-    """A gzip file whose bytes do not depend on the time."""
+    """Yield a gzip file whose bytes do not depend on the time."""
     with path.open("wb") as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as content:
         yield content

@@ -1,4 +1,4 @@
-"""Documents to predict labels for, read a block at a time: lines of text, tables, matrices, or whole datasets.
+"""Read the documents to predict labels for, block by block: lines of text, tables, matrices, or whole datasets.
 
 A block is a list of texts or a CSR matrix of features; at most 1,024 documents are held, but for layouts whose readers
 read whole files. The order of documents is kept, an empty line is an empty document.
@@ -88,7 +88,7 @@ def read_documents(
 
 
 def _lines(content: BinaryIO, path: Path, columns: TableColumns, read: Callable[[], object]) -> Iterator[Block]:
-    """Texts a line; JSON objects where the first line begins with a brace. What has come is not held back."""
+    """Yield texts, one a line; lines are JSON objects if the first begins with a brace. No line waits for others."""
     problems, number, is_json = FileProblems(path), 0, plain_suffix(path) in _JSON_SUFFIXES
     for lines in _arrived(content):
         texts: list[str] = []
@@ -103,7 +103,7 @@ def _lines(content: BinaryIO, path: Path, columns: TableColumns, read: Callable[
 
 
 def _arrived(content: BinaryIO) -> Iterator[list[bytes]]:
-    """Whole lines as they come, of a pipe as soon as they are there."""
+    """Yield whole lines as they arrive, those of a pipe at once."""
     rest = b""
     read = getattr(content, "read1", content.read)
     while chunk := read(_READ_BYTES):
@@ -115,7 +115,7 @@ def _arrived(content: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def _text_of(line: str, number: int, columns: TableColumns, problems: FileProblems) -> str:
-    """The text of a JSON object: its columns, or title and content as the repository's raw text has them."""
+    """Return the text of a JSON object: its columns, or title and content as in the repository's raw text."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:

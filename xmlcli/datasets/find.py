@@ -16,7 +16,7 @@ from pathlib import Path
 
 from xmlcli.datasets.formats import layouts
 from xmlcli.datasets.formats.layouts import DEMO
-from xmlcli.datasets.published.registry import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
+from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
 from xmlcli.errors import AbsentDatasetError, DatasetError
 
 DATA_VARIABLE = "XMLCLI_DATA"

@@ -1,4 +1,4 @@
-"""Read a located dataset, whatever its layout."""
+"""Read a dataset that has been found, whatever its layout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_dataset(
     max_documents: int | None = None,
     progress: Progress = silent,
 ) -> RawDataset:
-    """Both splits, names, filter and propensity constants.
+    """Return both splits, the names, the filter and the propensity constants of a dataset.
 
     Args:
         folder: as `locate` found it.
@@ -74,7 +74,7 @@ class _Reader:
         self._columns, self._most, self._progress = columns, max_documents, progress
 
     def read(self) -> ReadSplits:
-        """Both splits."""
+        """Return both splits."""
         match self._folder.layout:
             case layouts.DEMO:
                 return self._demo()

@@ -1,4 +1,4 @@
-"""Predictions of another system: reading its scores, ranking them as ours are ranked, measuring them.
+"""Read the predictions of another system, rank them as ours are ranked, and measure them.
 
 A file is either a SciPy sparse matrix, `.npz`, test documents by labels, every stored entry the score of a label; or
 text, one line a test document, `label:score` pairs separated by white space or commas, in any order. The text may
@@ -36,7 +36,7 @@ _HEADER = re.compile(r"\s*([0-9]{1,15})\s+([0-9]{1,15})\s*", re.ASCII)
 def measure_predictions(
     path: Path, dataset: RawDataset, metrics: Sequence[Metric], *, progress: Progress = silent
 ) -> dict[str, float]:
-    """Metrics of a file of predictions in percent, as `evaluate_top_k` gives them for our own rankings.
+    """Return metrics of a file of predictions in percent, as `evaluate_top_k` does for our own rankings.
 
     Args:
         path: the file.
@@ -62,7 +62,7 @@ def measure_predictions(
 def rank_predictions(
     scores: sp.csr_matrix, k: int, test_filter: npt.NDArray[np.int32] | None = None
 ) -> npt.NDArray[np.int32]:
-    """The k best labels of every row, by score, then by label id; filtered pairs take no place among the k.
+    """Return the k best labels of every row, by score, then by label id; filtered pairs are not among them.
 
     Args:
         scores: CSR (N, L), sorted; what is not stored is not ranked.
@@ -103,7 +103,7 @@ def read_predictions(path: Path, num_rows: int, num_labels: int, *, progress: Pr
 
 
 def _read_matrix(path: Path, num_rows: int, num_labels: int, progress: Progress) -> sp.csr_matrix:
-    """`read_predictions` of a matrix; nothing in it is unpickled."""
+    """Read predictions from a matrix, see `read_predictions`; nothing in it is unpickled."""
     size = path.stat().st_size
     progress(f"read {path.name}", 0, size)
     stored = _load(path)
@@ -140,7 +140,7 @@ def _check_entries(
 
 
 def _load(path: Path) -> sp.coo_matrix:
-    """The entries of a stored matrix, none merged.
+    """Return the entries of a stored matrix, none merged.
 
     Raises:
         DatasetError: it is none, an index is out of range, or it does not hold real numbers.
@@ -161,7 +161,7 @@ def _load(path: Path) -> sp.coo_matrix:
 
 
 def _read_text(path: Path, num_rows: int, num_labels: int, progress: Progress) -> sp.csr_matrix:
-    """`read_predictions` of lines of text."""
+    """Read predictions from lines of text, see `read_predictions`."""
     problems = FileProblems(path)
     counts, labels, scores = array("q"), array("i"), array("d")
     first_row, blank_end = 1, 0  # the line of the first document; lines without a pair since the last line with one
@@ -194,7 +194,7 @@ def _check_header(header: re.Match[str], num_rows: int, num_labels: int, problem
 
 
 def _parse_pairs(text: str, number: int, num_labels: int, problems: FileProblems) -> dict[int, float]:
-    """The scores of a line by label; what is wrong is noted and left out."""
+    """Return the scores of a line by label; malformed pairs are noted and left out."""
     row: dict[int, float] = {}
     for pair in text.replace(",", " ").split():
         label_text, _, score_text = pair.partition(":")
@@ -218,7 +218,7 @@ def _parse_label(text: str, num_labels: int) -> int | None:
 
 
 def _parse_score(text: str) -> float | None:
-    """A finite number, or None."""
+    """Return a finite number, or None."""
     try:
         score = float(text)
     except ValueError:
@@ -229,7 +229,7 @@ def _parse_score(text: str) -> float | None:
 def _matrix(
     counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], scores: npt.NDArray[np.float64], num_labels: int
 ) -> sp.csr_matrix:
-    """float64 CSR (N, num_labels), sorted, from the labels and scores of all rows one after another."""
+    """Return sorted float64 CSR (N, num_labels) from the labels and scores of all rows in order."""
     indptr = np.concatenate([[0], np.cumsum(counts)])
     matrix = sp.csr_matrix((scores, labels, indptr), shape=(len(counts), num_labels))
     matrix.sort_indices()

@@ -1,10 +1,10 @@
-"""Several processes that train one model together, each called a rank: who owns what, and how they exchange it.
+"""Ranks: the processes that train one model together. Which rows each of them owns, and how they exchange rows.
 
-Rows of a table, of labels or of documents, are owned in contiguous ranges: of `total` rows rank r of R has those from
-`total * r // R` on. A rank holds the rows it owns; the methods of `Ranks` are all that passes between ranks. With one
-rank, `ALONE`, each of them returns what it was given, so that a stage is written once.
+A rank owns a contiguous range of the rows of a table, of labels or of documents: of `total` rows rank r of R owns those
+from `total * r // R` on. A rank holds only the rows it owns. All exchange goes through the methods of `Ranks`. With one
+rank, `ALONE`, each method returns what it was given, so that a stage is written once.
 
-All ranks must call the same methods in the same order. Nothing here needs torch; `torch_collectives` carries the bytes.
+All ranks must call the same methods in the same order. Nothing here needs torch; `torch_collectives` sends the bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STREAM_BYTES = 1 << 24
 
 
 class Collectives(Protocol):
-    """The collective operations between ranks, by whatever carries the bytes."""
+    """The collective operations between ranks, whatever library sends the bytes."""
 
     @property
     def sent(self) -> int:
@@ -53,7 +53,7 @@ class Collectives(Protocol):
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all that work on the run."""
+    """This process among all processes of the run."""
 
     rank: int = 0
     size: int = 1
@@ -89,9 +89,9 @@ class Ranks:
         return numbers
 
     def blocks(self, num_rows: int, size: int) -> Iterator[slice]:
-        """Yield this rank's rows in blocks of `size`, as many as the rank of most rows has: the last ones may be empty.
+        """Yield slices of this rank's rows, `size` rows each, as many slices on all ranks: the last ones may be empty.
 
-        So ranks that exchange something block by block call each other as often.
+        So ranks that exchange something block by block make the same number of exchanges.
         """
         for start in range(0, self.max_over_ranks(num_rows), size):
             yield slice(min(start, num_rows), min(start + size, num_rows))
@@ -116,7 +116,7 @@ class Ranks:
         return self.collectives.all_to_all(arrays) if self.collectives else [list(arrays[0])]
 
     def all_reduce_sum(self, table: Table) -> Table:
-        """Return the sum of all ranks' tables, alike to the last bit on each."""
+        """Return the sum of all ranks' tables, the same bits on each rank."""
         return self.collectives.all_reduce(table, "sum") if self.collectives else table
 
     def all_reduce_max(self, table: Table) -> Table:
@@ -132,14 +132,14 @@ class Ranks:
         return int(self.all_reduce_max(np.array([number]))[0]) if self.collectives else number
 
     def broadcast(self, compute: Callable[[], Value]) -> Value:
-        """Return what `compute` returns on rank 0, where alone it is called."""
+        """Return on every rank what `compute` returns on rank 0; only rank 0 calls it."""
         if self.collectives is None:
             return compute()
         value: Value = self.collectives.broadcast(compute() if self.is_first else None)
         return value
 
     def barrier(self) -> None:
-        """Return when all ranks have come so far."""
+        """Wait until all ranks have called this."""
         self.sum_over_ranks(0)
 
     def ask_owners(

@@ -31,7 +31,7 @@ class Residual(nn.Module):
     """z + relu(W z / sigma(W) + b), sigma by power iteration, one step each training pass.
 
     `settled` runs the iteration to its end at the start. Without it the first pass divides by a random number, as the
-    authors' code does (method notes, D2).
+    authors' code does.
     """
 
     u: torch.Tensor

@@ -1,1 +1,1 @@
-"""Threads, devices and memory of this machine."""
+"""Threads, devices and memory of the machine."""

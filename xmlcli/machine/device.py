@@ -1,4 +1,4 @@
-"""Choosing the device: `auto` is the first GPU where torch sees one, otherwise the CPU."""
+"""Choose the device: `auto` is the first GPU that torch sees, otherwise the CPU."""
 
 from __future__ import annotations
 

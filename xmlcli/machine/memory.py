@@ -1,4 +1,4 @@
-"""Memory of this process."""
+"""Measure and release the memory of this process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 
 
 def peak_memory() -> int:
-    """Return the bytes that this process, or one it started, has held at most."""
+    """Return the most bytes that this process, or one that it started, has held."""
     usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return max(usage) * (1 if sys.platform == "darwin" else 1024)
 
 
 def give_back_memory() -> None:
-    """Return to the system what was freed: glibc keeps it, by the gigabyte where threads have freed what others made.
+    """Return freed memory to the system. glibc keeps it, gigabytes of it if threads have freed what others allocated.
 
-    Where there is no glibc nothing is done.
+    Without glibc nothing is done.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,4 +1,4 @@
-"""Work shared out to threads: compiled loops over rows, whose kernels hold no lock, and items taken in turns."""
+"""Share work among threads: loops over rows, whose compiled kernels hold no lock, and queues of items."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from functools import cache
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
-_FEW = 16  # rows, for which handing them to threads costs more than it brings
-_LARGE = 1e6  # additions, for which two threads cost less than one
+_FEW = 16  # rows; handing fewer to threads costs more than it saves
+_LARGE = 1e6  # additions; for fewer, one thread is faster than two
 _NICEST = 19
 
 
@@ -32,41 +32,39 @@ def num_threads() -> int:
 
 @cache
 def row_pool() -> ThreadPoolExecutor:
-    """Return the threads that share loops over rows, the same ones each time."""
+    """Return the threads that share loops over rows; every call returns the same pool."""
     return ThreadPoolExecutor(num_threads(), thread_name_prefix="rows")
 
 
-class WorkQueue(Generic[Item, Found]):
-    """What `call` makes of each item: threads take one after the other, as they have time.
+class WorkQueue(Generic[Item, Result]):
+    """A queue of items, on each of which `call` is called by the thread that takes it.
 
     Attributes:
         items: in the order in which they are begun.
     """
 
-    def __init__(self, call: Callable[[Item], Found], items: Sequence[Item]) -> None:
+    def __init__(self, call: Callable[[Item], Result], items: Sequence[Item]) -> None:
         self.items = items
         self._call = call
         self._left = iter(range(len(items)))
-        self._found: dict[int, Found] = {}
+        self._results: dict[int, Result] = {}
 
     def take(self, *, until: Callable[[], bool] = lambda: False, progress: Callable[[int], None] | None = None) -> None:
-        """Take one item after the other until none is left, or `until` says so; `progress` hears how many are done."""
+        """Take items until none is left or `until` returns true. `progress` is called with the number of items done."""
         while not until() and (at := next(self._left, None)) is not None:
-            self._found[at] = self._call(self.items[at])
+            self._results[at] = self._call(self.items[at])
             if progress is not None:
-                progress(len(self._found))
+                progress(len(self._results))
 
     def finish(
         self, pool: Executor, *, threads: int | None = None, progress: Callable[[int], None] | None = None
-    ) -> list[Found]:
-        """Take what is left, this thread and others of the pool; return what was found, in the order of the items.
+    ) -> list[Result]:
+        """Take the items left, on this thread and others of the pool. Return all results in the order of the items.
 
-        What the call was made of is let go then.
+        The calling thread works too: waking another one takes as long as a small item. If all threads of the pool are
+        busy, perhaps with the caller itself, the calling thread does everything. Afterwards `call` is released.
 
-        threads: how many at most, this one among them; by default as many as there are processors.
-
-        The caller works too, for waking another thread takes as long as a small item, and needs none of the pool's:
-        where all are busy, with this call itself perhaps, it does everything.
+        threads: how many at most, the calling one included; by default as many as there are processors.
         """
         others = [pool.submit(self.take) for _ in range(min(threads or num_threads(), len(self.items)) - 1)]
         self.take(progress=progress)
@@ -74,28 +72,28 @@ class WorkQueue(Generic[Item, Found]):
             if not other.cancel():
                 other.result()
         del self._call
-        return [self._found.pop(at) for at in range(len(self.items))]
+        return [self._results.pop(at) for at in range(len(self.items))]
 
 
 def map_on_threads(
-    call: Callable[[Item], Found], items: Sequence[Item], pool: Executor, *, threads: int | None = None
-) -> list[Found]:
-    """Return what `call` makes of each item, in order, by `WorkQueue.finish`."""
+    call: Callable[[Item], Result], items: Sequence[Item], pool: Executor, *, threads: int | None = None
+) -> list[Result]:
+    """Return the result of `call` for each item, in order. See `WorkQueue.finish`."""
     return WorkQueue(call, items).finish(pool, threads=threads)
 
 
 @contextmanager
-def in_background(turns: WorkQueue[Item, Found] | None) -> Iterator[None]:
-    """Let other threads take turns while the block runs, of a priority so low that they have what it leaves idle.
+def in_background(queue: WorkQueue[Item, Result] | None) -> Iterator[None]:
+    """Let other threads take items while the block runs, at a priority so low that they use only idle time.
 
-    Where a thread cannot have a priority of its own (it can on Linux), or may use no second processor, nothing is done.
+    Nothing is done with a single processor, or where threads have no priorities of their own: on Linux they do.
     """
-    if turns is None or sys.platform != "linux" or num_threads() == 1:
+    if queue is None or sys.platform != "linux" or num_threads() == 1:
         yield
         return
     over = threading.Event()
-    with ThreadPoolExecutor(num_threads() - 1, "aside", _be_nice) as pool:
-        others = [pool.submit(turns.take, until=over.is_set) for _ in range(num_threads() - 1)]
+    with ThreadPoolExecutor(num_threads() - 1, "background", _be_nice) as pool:
+        others = [pool.submit(queue.take, until=over.is_set) for _ in range(num_threads() - 1)]
         try:
             yield
         finally:
@@ -111,8 +109,9 @@ def _be_nice() -> None:
 def over_rows(num_rows: int, kernel: Callable[[int, int], object], *, cost: float = _LARGE) -> None:
     """Call `kernel(first, last)` on ranges that cover all rows, on as many threads as are worth waking.
 
-    Each row's result must not depend on the range it falls into: then it does not depend on the number of threads.
-    cost: additions a row, about; a small task is done at once, without the threads.
+    The result of a row must not depend on its range: then it does not depend on the number of threads.
+
+    cost: additions for each row, about; a small task runs on the calling thread alone.
     """
     threads = min(num_threads(), int(2 * num_rows * cost / _LARGE))
     if num_rows <= _FEW or threads <= 1:

@@ -1,4 +1,4 @@
-"""What the machine can do: devices, threads, and the fastest type for matrix products."""
+"""Torch's own threads, and the fastest type for matrix products on a device."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def matrix_dtype(device: str) -> torch.dtype:
 
 @contextmanager
 def one_thread_each() -> Iterator[Executor]:
-    """Give a pool of threads, in each of which, as in the caller's, torch uses that one thread.
+    """Yield a pool of threads; in each of them, and in the caller's, torch uses only that thread.
 
-    Torch's own threads spin between operations: that takes a core from ours, and beside other programs each small
-    operation waits for a thread that has none.
+    Torch's own threads spin between operations, which takes a core from ours. Beside other programs, each small
+    operation would wait for a thread that has no core.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

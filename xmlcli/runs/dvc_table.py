@@ -16,7 +16,7 @@ from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
 from xmlcli.runs.plan import plan
 from xmlcli.stages.call import RunId
-from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_file
 
 Table = dict[str, dict[str, dict[str, Any]]]
 _HEADER = "# Written by `xmlcli plan --write` and read by dvc.yaml. To add a dataset: xmlcli plan --add NAME --write\n"
@@ -66,7 +66,7 @@ def write(path: Path, wanted: Table) -> None:
     import yaml
 
     text = _HEADER + yaml.safe_dump(wanted, sort_keys=False, default_flow_style=None, width=200)
-    with files.atomic_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

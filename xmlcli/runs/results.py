@@ -1,4 +1,4 @@
-"""What a run has come to: metrics of a cycle, and what training and prediction cost."""
+"""The results of a run: metrics of a cycle, and what training and prediction cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xmlcli.storage.workspace import Workspace
 
 @dataclass(frozen=True)
 class LastRun:
-    """A run on record: its dataset and profile, and the overrides it was made with."""
+    """A run on record: its dataset and profile, and the overrides that it was made with."""
 
     run: RunId
     overrides: dict[str, Any]
@@ -26,9 +26,10 @@ class LastRun:
 
 @dataclass(frozen=True)
 class CycleSummary:
-    """One row of the table at the end of training, everything in percent; None where it is not known.
+    """One row of the table at the end of training.
 
-    `validation` and `test` map a metric's name to its value.
+    `shortlist_recall` is a fraction, or None where it is not known. `validation` and `test` map the name of a metric to
+    its value in percent.
     """
 
     cycle: int
@@ -39,14 +40,14 @@ class CycleSummary:
 
 def last_run(root: Path) -> LastRun:
     """Return the run that was trained last under `root`; UsageError where there is none."""
-    found = [record for path in root.glob("runs/*/run.json") if (record := files.read_json(path))]
-    if not found:
+    records = [record for path in root.glob("runs/*/run.json") if (record := files.read_json(path))]
+    if not records:
         raise UsageError(
             "nothing has been trained here yet",
             where=str(root / "runs"),
             remedy="xmlcli train --dataset demo, or name another place with --root",
         )
-    last = max(found, key=lambda record: str(record["finished"]))
+    last = max(records, key=lambda record: str(record["finished"]))
     return LastRun(RunId(last["dataset"], last["profile"]), last["overrides"])
 
 
@@ -56,11 +57,11 @@ def recorded_overrides(workspace: Workspace) -> dict[str, Any]:
     return dict(record["overrides"]) if isinstance(record, dict) else {}
 
 
-def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str, float]:
-    """Return test metrics of an evaluation in percent, all it holds where none is `wanted`.
+def read_test_metrics(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str, float]:
+    """Return the `wanted` test metrics of an evaluation in percent, or all that it holds if none is wanted.
 
-    A metric the evaluation does not hold is computed from its stored ranking. Raises UsageError for an unknown
-    metric, a k beyond that ranking, or any metric where there are no test documents.
+    A metric that the evaluation does not hold is computed from its stored ranking. Raises UsageError for an unknown
+    metric, for a k beyond that ranking, and for any metric if there are no test documents.
     """
     held = _metrics(workspace, call)
     stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
@@ -93,30 +94,30 @@ def measure(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str
     return {str(metric): stored[str(metric)] for metric in asked}
 
 
-def model_bytes(parts: Sequence[Artifact]) -> int:
-    """Return the bytes of the files that prediction needs: of prepared, clf, labels, evaluation, the last of them."""
-    voting = "voters" in parts[-1].json("calibration.json")
-    return sum(part.inference_bytes(voting=voting) for part in parts)
+def model_bytes(of_model: Sequence[Artifact]) -> int:
+    """Return the bytes of the files that prediction needs; `of_model`: prepared, clf, labels and evaluation."""
+    voting = "voters" in of_model[-1].json("calibration.json")
+    return sum(artifact.inference_bytes(voting=voting) for artifact in of_model)
 
 
 def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Sequence[str]) -> dict[str, Any]:
     """Return the object that `evaluate --json` prints for an evaluation.
 
-    `train_seconds` adds up the calls that made the model, preparing and evaluating left out; `model_bytes` counts the
-    files prediction needs; `peak_memory_bytes` is the largest of all calls; a cost not on record is null.
+    `train_seconds` is the sum over the calls that made the model, but prepare and evaluate. `model_bytes` counts the
+    files that prediction needs. `peak_memory_bytes` is the largest of all calls. A cost that is not on record is null.
     """
     before = _ancestors(plan, call)
     records = {c.name: _provenance(workspace, c) for c in [*before, call]}
     training: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
-    parts = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
+    of_model = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
     result = {
         "dataset": call.run.dataset_name,
         "cycle": call.cycle,
-        "metrics": measure(workspace, call, wanted),
+        "metrics": read_test_metrics(workspace, call, wanted),
         "train_seconds": _total(training),
         PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
-        "model_bytes": model_bytes(parts),
+        "model_bytes": model_bytes(of_model),
         "peak_memory_bytes": max(peaks, default=None),
     }
     oracle = _metrics(workspace, call).get("oracle")
@@ -130,20 +131,20 @@ def summaries(workspace: Workspace, plan: Sequence[Call]) -> list[CycleSummary]:
         if call.stage != "evaluate" or call.cycle is None or not artifacts.identity(workspace.artifact(call.output)):
             continue
         shortlist = next(c for c in plan if (c.stage, c.cycle) == ("shortlist", call.cycle))
-        found = files.read_json(workspace.artifact(shortlist.output) / "report.json") or {}
-        recall = found.get("recall")
+        report = files.read_json(workspace.artifact(shortlist.output) / "report.json") or {}
+        recall = report.get("recall")
         metrics = _metrics(workspace, call)
         test = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
         rows.append(CycleSummary(call.cycle, recall, metrics.get("validation", {}), test))
     return rows
 
 
-def validation(workspace: Workspace, call: Call) -> dict[str, float]:
+def read_validation_metrics(workspace: Workspace, call: Call) -> dict[str, float]:
     """Return the metrics of an evaluation on validation documents; empty where there were none."""
     return dict(_metrics(workspace, call).get("validation", {}))
 
 
-def oracle(workspace: Workspace, call: Call) -> dict[str, float]:
+def read_oracle_metrics(workspace: Workspace, call: Call) -> dict[str, float]:
     """Return what the planted oracle scores in an evaluation; empty for all datasets but `demo`."""
     return dict(_metrics(workspace, call).get("oracle", {}))
 
@@ -164,13 +165,13 @@ def _provenance(workspace: Workspace, call: Call) -> dict[str, Any]:
 
 
 def _total(seconds: list[float | None]) -> float | None:
-    """Return the sum, None where a part is not known."""
+    """Return the sum, or None if a part is not known."""
     known = [s for s in seconds if s is not None]
     return round(sum(known), 3) if len(known) == len(seconds) else None
 
 
 def _ancestors(plan: Sequence[Call], call: Call) -> list[Call]:
-    """Return the calls that an output follows from, directly or not, in the plan's order."""
+    """Return the calls that an output depends on, directly or not, in the plan's order."""
     made_by = makers(list(plan))
     wanted: set[str] = set()
     pending = list(call.inputs.values())

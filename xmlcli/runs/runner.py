@@ -31,6 +31,7 @@ from xmlcli.stages.call import Call
 from xmlcli.stages.job import Job
 from xmlcli.storage import artifacts, files
 from xmlcli.storage.artifacts import identity as artifact_identity
+from xmlcli.storage.atomic import atomic_file
 from xmlcli.storage.workspace import Workspace, lock
 from xmlcli.version import __version__
 
@@ -128,7 +129,7 @@ def publish(workspace: Workspace, call: Call) -> None:
         return
     source, target = workspace.artifact(call.output) / "metrics.json", workspace.metrics(call.cycle)
     if not target.exists() or target.read_bytes() != source.read_bytes():
-        with files.atomic_file(target) as path:
+        with atomic_file(target) as path:
             path.write_bytes(source.read_bytes())
 
 

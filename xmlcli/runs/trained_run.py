@@ -14,8 +14,9 @@ from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.scores import Combination
 from xmlcli.runs.plan import find_call
-from xmlcli.serving.contents import ModelContents, make_contents
+from xmlcli.serving.contents import Frontend, ModelContents, make_contents
 from xmlcli.serving.model import Model
+from xmlcli.shortlists.make_index import LabelVectors
 from xmlcli.stages.call import Call
 from xmlcli.stages.evaluate import load_engine
 from xmlcli.stages.job import Job
@@ -38,21 +39,19 @@ class Trained:
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
-        names, vocabulary = self._json("labels.json"), self._json("features.json")
-        return Model(self._engine(), vocabulary=vocabulary, idf=self._idf(), label_names=names)
+        return Model(self._engine(), self._frontend())
 
     def parts(self) -> ModelContents:
         """Return the model made small."""
         engine, by_words = self._engine(), self._config.shortlist.backend == "words"
+        words = self._prepared.csr("label_words.npz") if by_words else None
+        labels = self._job.read("labels")
         return make_contents(
             engine,
-            words=self._prepared.csr("label_words.npz") if by_words else None,
-            voters=None if engine.voters is None else without_smallest(self._prepared.csr("X_train.npz")),
-            bonus=self._job.read("labels").array("bonus.npy"),
+            vectors=LabelVectors(labels.array("Z.npy", mmap=True), labels.array("bonus.npy"), words),
             shortlist=self._config.shortlist,
-            idf=self._idf(),
-            vocabulary=self._json("features.json"),
-            label_names=self._json("labels.json"),
+            voters=None if engine.voters is None else without_smallest(self._prepared.csr("X_train.npz")),
+            frontend=self._frontend(),
             about=self._about(),
         )
 
@@ -63,6 +62,9 @@ class Trained:
     def _engine(self) -> Engine:
         combination = Combination(**self._evaluation.json("calibration.json"))
         return load_engine(self._job, self._prepared, combination)
+
+    def _frontend(self) -> Frontend:
+        return Frontend(self._json("features.json"), self._idf(), self._json("labels.json"))
 
     def _json(self, name: str) -> Any:
         return self._prepared.json(name) if self._prepared.has(name) else None

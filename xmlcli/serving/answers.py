@@ -1,4 +1,4 @@
-"""Predicted labels as they are written: a JSON object a document, a line a label, or a matrix of scores."""
+"""Write predicted labels: as a JSON object for each document, a line for each label, or a matrix of scores."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Scores = npt.NDArray[np.float32]
 
 
 class Answers(Protocol):
-    """WorkQueue blocks of ranked labels into bytes."""
+    """Turns blocks of ranked labels into bytes."""
 
     def block(self, labels: Labels, scores: Scores) -> bytes:
-        """Return what stands for a block of documents, whole lines; (N, k) both, a label of L is none."""
+        """Return the whole lines for a block of documents; both arrays are (N, k), padded with label L."""
 
     def end(self) -> sp.csr_matrix | None:
-        """Return what can only be written as a whole, (N, L), or None."""
+        """Return what can be written only as a whole, CSR (N, L), or None."""
 
 
 def make_answers(form: str, label_names: Sequence[str], threshold: float) -> Answers:
-    """Return the writer of a format of `FORMATS`; labels of a score under the threshold are left out."""
+    """Return the writer of a format of `FORMATS`. It leaves out labels whose score is below the threshold."""
     if form == NPZ:
         return MatrixAnswers(len(label_names), threshold)
     return JsonAnswers(label_names, threshold) if form == JSONL else TsvAnswers(label_names, threshold)
@@ -43,7 +43,7 @@ def _kept(labels: Labels, scores: Scores, num_labels: int, threshold: float) -> 
 
 
 class JsonAnswers:
-    """`{"document": 1, "labels": ["…"], "scores": [0.9]}` a line, documents counted from 1."""
+    """Writes a line `{"document": 1, "labels": ["…"], "scores": [0.9]}` for each document, counted from 1."""
 
     def __init__(self, label_names: Sequence[str], threshold: float) -> None:
         self._names, self._threshold, self._count = label_names, threshold, 0
@@ -62,11 +62,11 @@ class JsonAnswers:
         return b"".join(lines)
 
     def end(self) -> None:
-        """Nothing is left."""
+        """Return None: every line has been written."""
 
 
 class TsvAnswers:
-    """`document, label, score` a line, under a line that says so; a document without labels has no line."""
+    """Writes a line `document, label, score` for each label, below a header; a document without labels has none."""
 
     def __init__(self, label_names: Sequence[str], threshold: float) -> None:
         self._names, self._threshold, self._count = [" ".join(name.split()) for name in label_names], threshold, 0
@@ -81,11 +81,11 @@ class TsvAnswers:
         return "".join(lines).encode()
 
     def end(self) -> None:
-        """Nothing is left."""
+        """Return None: every line has been written."""
 
 
 class MatrixAnswers:
-    """A CSR matrix of scores, documents by labels; its entries are held until the end, eight bytes each."""
+    """Makes a CSR matrix of scores, documents by labels, whose entries are held until the end, eight bytes each."""
 
     def __init__(self, num_labels: int, threshold: float) -> None:
         self._num_labels, self._threshold = num_labels, threshold

@@ -1,4 +1,4 @@
-"""The card of a carried model: what it was trained on, how good it is, how to use it. Markdown."""
+"""The card of an exported model, in Markdown: what it was trained on, how good it is, how to use it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from xmlcli.version import __version__
 _KINDS = ("P", "PSP", "nDCG", "PSnDCG", "R")
 
 
-def write_card(parts: ModelContents, size: int) -> str:
+def write_card(contents: ModelContents, size: int) -> str:
     """Return the card of a model whose files have `size` bytes."""
-    about = parts.about
+    about, vocabulary = contents.about, contents.frontend.vocabulary
     name = about.get("dataset", "a collection")
-    takes = "texts" if parts.vocabulary is not None else f"vectors of {len(parts.tokens.scale):,} features"
+    takes = "texts" if vocabulary is not None else f"vectors of {len(contents.tokens.scale):,} features"
     lines = [
         f"# Labels of {name}",
         "",
-        f"A model of xmlcli {__version__} that ranks {len(parts.bias):,} labels for documents; it takes {takes}.",
-        f"{size / 2**20:.1f} MiB. Scores are {_meaning(parts.settings)}.",
-        *_contents(parts),
+        f"A model of xmlcli {__version__} that ranks {len(contents.bias):,} labels for documents; it takes {takes}.",
+        f"{size / 2**20:.1f} MiB. Scores are {_meaning(contents.settings)}.",
+        *_voters(contents),
         "",
         "## Use",
         "",
@@ -47,19 +47,19 @@ def write_card(parts: ModelContents, size: int) -> str:
     return "\n".join(lines)
 
 
-def _contents(parts: ModelContents) -> list[str]:
-    if parts.voters is None:
+def _voters(contents: ModelContents) -> list[str]:
+    if contents.voters is None:
         return []
     return [
-        f"It holds the words' weights and the labels of {len(parts.voters.scale):,} training documents, of which the",
-        "nearest vote; trained with `--set evaluate.voters=null` it would hold none.",
+        f"For its kNN votes it holds the term weights and labels of {len(contents.voters.scale):,} training documents.",
+        "Trained with `--set evaluate.voters=null` it would hold none.",
     ]
 
 
 def _meaning(settings: Mapping[str, Any]) -> str:
     if settings["combination"]["kind"] == "logistic":
         return "probabilities, fitted on validation documents"
-    return "no probabilities, but the authors' sums, from 0 to 1"
+    return "the authors' sums, from 0 to 1, which are no probabilities"
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> list[str]:
@@ -69,7 +69,7 @@ def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> list[str]:
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    """Return a table of test metrics and one of validation metrics, where there are any."""
+    """Return a table of the test and validation metrics that were measured."""
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     splits = {"test": flat, "validation": metrics.get("validation") or {}}
     lines = ["None was measured: there were no documents kept for it."]

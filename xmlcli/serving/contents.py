@@ -1,11 +1,11 @@
-"""The parts a trained model is made of, as they are carried: small matrices, label names and settings.
+"""The contents of an exported model: quantised matrices, label names and settings.
 
-Of the training documents there are words' weights and labels where they vote, and nothing else.
+Training documents are part of it only where they have kNN votes, and then only as term weights and labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,19 +23,35 @@ from xmlcli.shortlists.make_index import LabelVectors, make_index
 
 
 @dataclass(frozen=True)
+class Frontend:
+    """What lies between the user and the engine: how documents become rows of features, and what labels are called.
+
+    Attributes:
+        vocabulary: the argument of `TextFeatures.from_json`, or None where documents are rows of features.
+        idf: float32 (F,), weights of such features, or None.
+        label_names: L names, or None.
+    """
+
+    vocabulary: Mapping[str, Any] | None
+    idf: Floats | None
+    label_names: Sequence[str] | None
+
+
+@dataclass(frozen=True)
 class ModelContents:
     """A model that needs no artifacts.
 
     Attributes:
-        tokens: of the encoder, (F, D); residual: W (D, D) and b (D,), float32, or None.
-        weight: classifiers, (L, D); bias: float32 (L,).
+        tokens: token vectors of the encoder, (F, D).
+        residual: the encoder's W (D, D) and b (D,), float32, or None.
+        weight, bias: classifiers, (L, D) and float32 (L,).
         Z: label embeddings, (L, D).
         bonus, frequencies: float32 (L,).
-        words, linear, label_text: (L, F) each, or None.
-        voters, voters_labels: words (N, F) and labels (N, L) of the training documents that vote, or None.
-        idf: float32 (F,), weights of given features, or None where the features are words.
-        vocabulary: what `TextFeatures.from_json` takes, or None.
-        label_names: L names, or None.
+        words: word centroids of the labels, (L, F), or None.
+        linear: linear one-vs-rest part, (L, F), or None.
+        label_text: features of the labels' own texts, (L, F), or None.
+        voters, voters_labels: terms (N, F) and labels (N, L) of the training documents with kNN votes, or None.
+        frontend: documents and labels as the user sees them.
         settings: JSON: activation, shortlist, size, combination.
         about: JSON for the card: dataset, figures, all settings.
     """
@@ -52,14 +68,12 @@ class ModelContents:
     label_text: CompactRows | None
     voters: CompactRows | None
     voters_labels: CompactRows | None
-    idf: Floats | None
-    vocabulary: Mapping[str, Any] | None
-    label_names: list[str] | None
+    frontend: Frontend
     settings: Mapping[str, Any]
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def engine(self) -> Engine:
-        """Return the Engine that these parts make."""
+        """Return the engine that these matrices and settings make."""
         words = None if self.words is None else self.words.floats()
         config = ShortlistConfig(**self.settings["shortlist"])
         encoder = DocumentEncoder(self.tokens, self.residual, self.settings["activation"])
@@ -82,24 +96,19 @@ class ModelContents:
 def make_contents(
     engine: Engine,
     *,
-    bonus: Floats,
-    words: sp.csr_matrix | None,
-    voters: sp.csr_matrix | None,
+    vectors: LabelVectors,
     shortlist: ShortlistConfig,
-    idf: Floats | None,
-    vocabulary: Mapping[str, Any] | None,
-    label_names: list[str] | None,
+    voters: sp.csr_matrix | None,
+    frontend: Frontend,
     about: Mapping[str, Any],
 ) -> ModelContents:
-    """Make small what an Engine holds; its combination has been fitted.
+    """Quantise what an engine holds.
 
     Args:
-        engine: with float32 matrices, as the stage evaluate loads it.
-        bonus: float32 (L,), of the labels in the search.
-        words: the labels' word centroids, float32 CSR (L, F), which the index searches, or None.
-        voters: words of the training documents that vote, float32 CSR (N, F), where the engine has voters.
-        shortlist: how the index was made.
-        idf, vocabulary, label_names, about: as in `ModelContents`.
+        engine: with float32 matrices and a fitted combination.
+        vectors, shortlist: what the engine's index was made of.
+        voters: terms of the training documents with kNN votes, float32 CSR (N, F), or None where the engine has none.
+        frontend, about: as in `ModelContents`.
     """
     encoder, scores, num_features = engine.encoder, engine.scores, engine.encoder.tokens.shape[0]
     assert engine.combination is not None, "the combination has been fitted"
@@ -113,17 +122,15 @@ def make_contents(
         residual=encoder.residual,
         weight=CompactDense.of(scores.weight),
         bias=np.asarray(scores.bias, np.float32),
-        Z=CompactDense.of(scores.Z),
-        bonus=bonus,
+        Z=CompactDense.of(vectors.Z),
+        bonus=vectors.bonus,
         frequencies=scores.frequencies,
-        words=rows(words),
+        words=rows(vectors.words),
         linear=rows(scores.linear),
         label_text=rows(scores.label_text),
         voters=rows(voters),
         voters_labels=None if engine.voters is None else rows(engine.voters.labels, len(scores.frequencies)),
-        idf=idf,
-        vocabulary=vocabulary,
-        label_names=label_names,
+        frontend=frontend,
         settings=_settings(engine, engine.combination, shortlist),
         about=about,
     )

@@ -1,8 +1,8 @@
-"""A trained model in use: texts or feature vectors in, label names and probabilities out. Needs no torch."""
+"""`xmlcli.Model`: texts or feature vectors in, label names and probabilities out. Needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,47 +18,39 @@ from xmlcli.prediction.calibration import log_odds
 from xmlcli.prediction.engine import Engine
 from xmlcli.progress import Progress, silent
 from xmlcli.serving import model_folder
-from xmlcli.serving.contents import ModelContents
+from xmlcli.serving.contents import Frontend, ModelContents
 
 Documents: TypeAlias = Sequence[str] | sp.csr_matrix
 Predictions: TypeAlias = list[list[tuple[str, float]]]
 
 
 class Model:
-    """A model ready to predict.
+    """A trained model, ready to predict.
 
     Attributes:
-        parts: what it is made of, or None where it was opened from a run's artifacts.
-        label_names: L names; the label's number where it has none.
-        num_labels: L; num_features: F.
-        gives_probabilities: whether scores are; those of the authors' combination are not.
+        contents: what it was loaded from, or None where it was opened from a run's artifacts.
+        label_names: L names; a label without a name is called by its number.
+        num_labels: L.
+        num_features: F.
+        gives_probabilities: whether scores are probabilities; those of the authors' combination are not.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        vocabulary: Mapping[str, Any] | None,
-        idf: Floats | None,
-        label_names: Sequence[str] | None,
-        parts: ModelContents | None = None,
-    ) -> None:
-        """`vocabulary`, `idf` and `label_names` as in `ModelContents`; the engine's combination has been fitted."""
+    def __init__(self, engine: Engine, frontend: Frontend, *, contents: ModelContents | None = None) -> None:
+        """Make a model of an engine, whose combination has been fitted."""
         assert engine.combination is not None, "the combination has been fitted"
-        self._engine, self._idf = engine, idf
-        self._features = None if vocabulary is None else TextFeatures.from_json(vocabulary)
+        self._engine, self._idf = engine, frontend.idf
+        self._features = None if frontend.vocabulary is None else TextFeatures.from_json(frontend.vocabulary)
         self._curve = engine.combination.curve
         self.gives_probabilities = engine.combination.kind == "logistic"
-        self.parts = parts
+        self.contents = contents
         self.num_labels = len(engine.scores.frequencies)
         self.num_features = engine.encoder.tokens.shape[0]
-        self.label_names = list(label_names) if label_names else [str(label) for label in range(self.num_labels)]
+        self.label_names = list(frontend.label_names or map(str, range(self.num_labels)))
 
     @classmethod
-    def of(cls, parts: ModelContents) -> Model:
-        """Make a model of its parts."""
-        names = parts.label_names
-        return cls(parts.engine(), vocabulary=parts.vocabulary, idf=parts.idf, label_names=names, parts=parts)
+    def of(cls, contents: ModelContents) -> Model:
+        """Return the model that has these contents."""
+        return cls(contents.engine(), contents.frontend, contents=contents)
 
     @property
     def takes_text(self) -> bool:
@@ -81,7 +73,7 @@ class Model:
         Raises:
             UsageError: documents of the wrong kind or width.
         """
-        labels, scores = self.rank(documents, k)
+        labels, scores = self.top_k(documents, k)
         names, num_labels = self.label_names, self.num_labels
         return [
             [
@@ -92,17 +84,17 @@ class Model:
             for row in zip(labels.tolist(), scores.tolist(), strict=True)
         ]
 
-    def rank(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+    def top_k(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the k best labels of each document, int32 (N, k) padded with L, and probabilities, 0 for padding.
 
-        With the authors' combination scores are no probabilities, but lie between 0 and 1 as well. Raises UsageError.
+        The scores of the authors' combination are no probabilities, but lie between 0 and 1 too. Raises UsageError.
         """
-        labels, scores = self.rank_scores(documents, k, progress=progress)
+        labels, scores = self.top_k_log_odds(documents, k, progress=progress)
         probabilities = expit(scores) if self.gives_probabilities else np.maximum(scores, 0)
         return labels, probabilities.astype(np.float32)
 
-    def rank_scores(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
-        """As `rank`, with log-odds in place of probabilities, or the authors' sums; -inf for padding."""
+    def top_k_log_odds(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
+        """Return the labels of `top_k` with their log-odds, or with the authors' sums; -inf for padding."""
         if not isinstance(k, int | np.integer) or k < 1:
             raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
         X = self.features(documents)
@@ -111,7 +103,7 @@ class Model:
         return labels, log_odds(scores, self._curve)
 
     def features(self, documents: Documents) -> sp.csr_matrix:
-        """Return documents as the encoder takes them, float32 CSR (N, F) with unit rows. Raises UsageError."""
+        """Return the features of documents, float32 CSR (N, F) with unit rows. Raises UsageError."""
         if isinstance(documents, str):
             raise UsageError("documents are a list of texts", found="one text", remedy="put it in a list: [text]")
         if sp.issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2):
@@ -148,13 +140,13 @@ class Model:
         )
 
     def save(self, folder: str | Path) -> None:
-        """Write the model into a folder of its own, at once; an older model there is replaced.
+        """Write the model into a folder of its own, atomically; an older model there is replaced.
 
         Raises:
             ArtifactError: something else lies there.
         """
-        assert self.parts is not None, "a model of artifacts is exported"
-        model_folder.write(Path(folder), self.parts)
+        assert self.contents is not None, "a model opened from artifacts has to be exported"
+        model_folder.write(Path(folder), self.contents)
 
 
 def load(folder: str | Path) -> Model:

@@ -1,7 +1,7 @@
-"""The folder of a model one can carry: its format, writing it at once and reading it with every byte checked.
+"""The folder of an exported model: its format, writing it atomically, and reading it with every byte checked.
 
-`manifest.json` names the format, the version of it, and each file's sha256 and size. Matrices are safetensors, the rest
-is JSON; nothing is pickled. `README.md` is a card for people, and the only file that may be edited.
+`manifest.json` names the format and its version, and the sha256 and size of each file. Matrices are safetensors, the
+rest is JSON; nothing is pickled. `README.md` is a card for people, and the only file that may be edited.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from xmlcli.errors import ArtifactError, XmlcliError
 from xmlcli.kernels.products import CompactDense
 from xmlcli.kernels.quantised import CompactRows
 from xmlcli.serving.card import write_card
-from xmlcli.serving.contents import ModelContents
+from xmlcli.serving.contents import Frontend, ModelContents
 from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_folder, sync
 from xmlcli.version import __version__
 
 KIND, FORMAT = "xmlcli-model", 3
@@ -30,23 +31,22 @@ MANIFEST, CARD = "manifest.json", "README.md"
 _SPARSE = ("words", "linear", "label_text", "voters", "voters_labels")
 _DENSE = ("tokens", "weight", "Z")
 _FLOATS = ("bias", "bonus", "frequencies")
-_JSON = ("vocabulary", "label_names", "settings", "about")
+_JSON, _FRONTEND_JSON = ("settings", "about"), ("vocabulary", "label_names")
 
 
-
-def write(folder: Path, parts: ModelContents) -> None:
-    """Write a model; `folder` is absent, empty or an older model, and is replaced at once.
+def write(folder: Path, contents: ModelContents) -> None:
+    """Write a model. `folder` is absent, empty or an older model; it is replaced atomically.
 
     Raises:
         ArtifactError: something else lies there.
     """
     check_target(folder)
-    with files.atomic_folder(folder, f".{os.getpid()}") as temporary:
-        _write_files(temporary, parts)
+    with atomic_folder(folder, f".{os.getpid()}") as temporary:
+        _write_files(temporary, contents)
 
 
 def check_target(folder: Path) -> None:
-    """Raise ArtifactError where writing a model to `folder` would destroy something that is none."""
+    """Raise ArtifactError if writing a model to `folder` would destroy something other than a model."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     manifest = files.read_json(folder / MANIFEST) if folder.is_dir() else None
@@ -60,7 +60,7 @@ def check_target(folder: Path) -> None:
 
 
 def read(folder: Path) -> ModelContents:
-    """Read a model, comparing every file with the manifest.
+    """Read a model and compare every file with the manifest.
 
     Raises:
         ArtifactError: there is no model, it is damaged, or a later version of the program wrote it.
@@ -68,47 +68,49 @@ def read(folder: Path) -> ModelContents:
     manifest = _read_manifest(folder)
     entries = {name: entry for name, entry in manifest["files"].items() if name != CARD}
     with ThreadPoolExecutor() as pool:  # reading and hashing leave the interpreter free
-        found = pool.map(lambda item: _read_file(folder / item[0], item[1]), entries.items())
-        content = dict(zip(entries, found, strict=True))
+        read_files = pool.map(lambda item: _read_file(folder / item[0], item[1]), entries.items())
+        by_name = dict(zip(entries, read_files, strict=True))
     try:
-        return _parts(content)
+        return _contents(by_name)
     except (KeyError, TypeError, ValueError, XmlcliError) as error:
         raise _damaged(folder, f"{type(error).__name__} {error}") from error
 
 
-def _write_files(folder: Path, parts: ModelContents) -> None:
+def _write_files(folder: Path, contents: ModelContents) -> None:
     from safetensors.numpy import save
 
-    dense = {name: getattr(parts, name) for name in _DENSE}
-    arrays: dict[str, Array] = {name: getattr(parts, name) for name in _FLOATS}
+    dense = {name: getattr(contents, name) for name in _DENSE}
+    arrays: dict[str, Array] = {name: getattr(contents, name) for name in _FLOATS}
     for name, matrix in dense.items():
         arrays |= {f"{name}.values": matrix.values, f"{name}.scale": matrix.scale}
-    if parts.residual is not None:
-        arrays |= {"residual.weight": parts.residual[0], "residual.bias": parts.residual[1]}
-    if parts.idf is not None:
-        arrays["idf"] = parts.idf
-    content = {"dense.safetensors": save({name: np.ascontiguousarray(array) for name, array in arrays.items()})}
+    if contents.residual is not None:
+        arrays |= {"residual.weight": contents.residual[0], "residual.bias": contents.residual[1]}
+    frontend = contents.frontend
+    if frontend.idf is not None:
+        arrays["idf"] = frontend.idf
+    by_name = {"dense.safetensors": save({name: np.ascontiguousarray(array) for name, array in arrays.items()})}
     for name in _SPARSE:
-        if (rows := getattr(parts, name)) is not None:
-            content[f"{name}.safetensors"] = save(rows.to_arrays())
-    for name in _JSON:
-        if (value := getattr(parts, name)) is not None:
-            content[f"{name}.json"] = files.json_bytes(value)
-    size = sum(map(len, content.values()))
-    content[CARD] = write_card(parts, size).encode()
-    for name, raw in content.items():
+        if (rows := getattr(contents, name)) is not None:
+            by_name[f"{name}.safetensors"] = save(rows.to_arrays())
+    for owner, names in ((frontend, _FRONTEND_JSON), (contents, _JSON)):
+        for name in names:
+            if (value := getattr(owner, name)) is not None:
+                by_name[f"{name}.json"] = files.json_bytes(value)
+    size = sum(map(len, by_name.values()))
+    by_name[CARD] = write_card(contents, size).encode()
+    for name, raw in by_name.items():
         (folder / name).write_bytes(raw)
-        files.sync(folder / name)
+        sync(folder / name)
     manifest = {
         "kind": KIND,
         "format": FORMAT,
         "written_by": f"xmlcli {__version__}",
         "files": {
-            name: {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()} for name, raw in content.items()
+            name: {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()} for name, raw in by_name.items()
         },
     }
     (folder / MANIFEST).write_bytes(files.json_bytes(manifest))
-    files.sync(folder / MANIFEST)
+    sync(folder / MANIFEST)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -160,18 +162,19 @@ def _damaged(path: Path, found: str) -> ArtifactError:
     return ArtifactError("the model is damaged", where=str(path), found=found, remedy="copy or export it again")
 
 
-def _parts(content: Mapping[str, bytes]) -> ModelContents:
-    """Put together what the files hold. Raises KeyError, TypeError, ValueError or ArtifactError where they disagree."""
+def _contents(by_name: Mapping[str, bytes]) -> ModelContents:
+    """Return what the files hold. Raises KeyError, TypeError, ValueError or ArtifactError if they disagree."""
     import orjson
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        dense = load(content["dense.safetensors"])
-        sparse = {name: load(raw) for name in _SPARSE if (raw := content.get(f"{name}.safetensors")) is not None}
+        dense = load(by_name["dense.safetensors"])
+        sparse = {name: load(raw) for name in _SPARSE if (raw := by_name.get(f"{name}.safetensors")) is not None}
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    values = {name: orjson.loads(raw) for name in _JSON if (raw := content.get(f"{name}.json")) is not None}
+    names = (*_JSON, *_FRONTEND_JSON)
+    values = {name: orjson.loads(raw) for name in names if (raw := by_name.get(f"{name}.json")) is not None}
     matrices = {name: CompactDense(dense[f"{name}.values"], dense[f"{name}.scale"]) for name in _DENSE}
     num_columns = len(matrices["tokens"].scale)
     num_labels = len(dense["frequencies"])
@@ -193,9 +196,7 @@ def _parts(content: Mapping[str, bytes]) -> ModelContents:
         label_text=rows.get("label_text"),
         voters=rows.get("voters"),
         voters_labels=rows.get("voters_labels"),
-        idf=dense.get("idf"),
-        vocabulary=values.get("vocabulary"),
-        label_names=values.get("label_names"),
+        frontend=Frontend(values.get("vocabulary"), dense.get("idf"), values.get("label_names")),
         settings=values["settings"],
         about=values["about"],
     )

@@ -1,4 +1,4 @@
-"""What a plan is made of: the run it is for and its stage calls."""
+"""A run and its stage calls: the elements of a plan."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from xmlcli.storage.workspace import Ref
 
 @dataclass(frozen=True)
 class RunId:
-    """A dataset under a profile: what one folder below artifacts/ belongs to.
+    """A dataset and a profile, which together own one folder below artifacts/.
 
-    `dataset` is a name or a path; `profile` None stands for the dataset's own pipeline or the default one.
+    `dataset` is a name or a path. `profile` None stands for the dataset's own pipeline, or for the default one.
     """
 
     dataset: str
@@ -23,13 +23,13 @@ class RunId:
 
     @property
     def name(self) -> str:
-        """The run's name: the dataset's, and `-<profile>` where one other than the default was asked for."""
+        """The run's name: the dataset's name, and `-<profile>` if a profile other than the default is given."""
         plain = self.dataset_name
         return plain if self.profile in (None, "default") else f"{plain}-{self.profile}"
 
     @property
     def dataset_name(self) -> str:
-        """The dataset's name in small letters; of a path, its last folder's, or its file's without suffixes."""
+        """The dataset's name in small letters. A path is named after its last folder, or its file without suffixes."""
         path = Path(self.dataset)
         if os.sep not in self.dataset and self.dataset not in (".", "..", "~") and not path.is_file():
             return self.dataset.lower()

@@ -1,4 +1,4 @@
-"""Checkpoints of phase 3."""
+"""Checkpoints of phase 3: a cycle that was stopped goes on from the last one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import torch
 from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.storage import files
+from xmlcli.storage.atomic import atomic_file
 
-_WORTH = 20  # times what saving takes
+_PAUSE_FACTOR = 20  # pause between two checkpoints, as a multiple of the time that saving took
 
 
 class Checkpoint:
-    """The state of a cycle in the middle of its training, in a file that is replaced at once.
+    """The state of a cycle in the middle of its training, in a file that is replaced atomically.
 
-    Each of several ranks saves what it holds, by turns in one of two files: when one rank is killed while it saves, all
-    still have the state before. Checkpoints of another number of ranks are left aside.
+    Each of several ranks saves what it holds, alternately in one of two files. If a rank is killed while it saves, all
+    ranks still have the state before. Checkpoints of another number of ranks are not used.
     """
 
     def __init__(self, path: Path, model: TrainingState, seconds: float, ranks: Ranks = ALONE) -> None:
@@ -45,8 +46,8 @@ class Checkpoint:
         return step
 
     def tick(self, step: int) -> None:
-        """Save when enough time has passed since the last time, on any rank: saving takes a twentieth of it at most."""
-        pause = max(self._seconds, _WORTH * self._cost) if self._seconds else 0.0
+        """Save if enough time has passed on any rank: saving takes at most a twentieth of the time."""
+        pause = max(self._seconds, _PAUSE_FACTOR * self._cost) if self._seconds else 0.0
         if self._ranks.max_over_ranks(int(time.monotonic() - self._saved_at >= pause)):
             self.save(step)
 
@@ -56,7 +57,7 @@ class Checkpoint:
         tensors = {"step": torch.tensor(step)}
         tensors |= {f"model.{name}": tensor for name, tensor in self._model.tensors().items()}
         tensors |= {f"optimiser.{name}": tensor for name, tensor in self._model.optimiser_tensors().items()}
-        with files.atomic_file(self._paths[self._next]) as path:
+        with atomic_file(self._paths[self._next]) as path:
             files.save_tensors(path, tensors)
         self._next = (self._next + 1) % len(self._paths)
         self._ranks.barrier()

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
+from xmlcli.classifiers.tensor_names import has_label_rows
 from xmlcli.config.sections import EvaluateConfig
 from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
@@ -27,7 +28,6 @@ from xmlcli.shortlists.make_index import make_index, recall
 from xmlcli.stages.inputs import all_rows, frequencies_of, label_text, label_vectors, own_documents
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.storage.artifacts import Artifact
-from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 13
 SECTIONS = ("model", "shortlist", "evaluate")

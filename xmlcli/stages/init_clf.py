@@ -1,25 +1,25 @@
-"""Stage init-clf: the untrained encoder and classifiers, cycle 0."""
+"""Stage init-clf: make the untrained encoder and classifiers, the artifact `clf` of cycle 0."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from xmlcli.classifiers.tensor_names import has_label_rows
 from xmlcli.classifiers.training_state import Classifiers, TrainingState
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.encoder.spectral_start import spectral_tokens
 from xmlcli.stages.inputs import frequencies_of, own_documents
 from xmlcli.stages.job import Job
-from xmlcli.storage.kinds import has_label_rows
 
 VERSION = 3
 SECTIONS = ("seed", "model")
 
-_SAMPLE = 4096
+_SAMPLE = 4096  # documents, whose mean length sets the scale of the token vectors
 
 
 def run(job: Job) -> None:
-    """Start the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
+    """Initialise the token vectors and the classifiers, and write the artifact `clf` of cycle 0."""
     config, prepared, ranks = job.config.model, job.read("prepared"), job.ranks
     X, Y = own_documents(prepared, "train", ranks)
     share = ranks.share(Y.shape[1])

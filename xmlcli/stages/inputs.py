@@ -1,14 +1,16 @@
-"""What a rank reads of the inputs: the documents and labels that it owns; of one rank, everything."""
+"""Inputs that need no torch: the documents and labels that a rank owns, as arrays and CSR matrices.
+
+A single rank owns everything.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats
+from xmlcli.arrays import Floats, Longs
 from xmlcli.config.sections import ShortlistConfig
 from xmlcli.distributed.ranks import Ranks
 from xmlcli.label_embeddings.word_centroids import label_frequencies
@@ -20,19 +22,19 @@ from xmlcli.storage.partial_reads import csr_columns
 def own_documents(
     prepared: Artifact, split: str, ranks: Ranks, most: int | None = None
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Return X float32 CSR (n, F) and Y CSR (n, L) of the documents of a split, or its first `most`, of this rank."""
+    """Return this rank's documents of a split, or of its first `most`: X float32 CSR (n, F) and Y CSR (n, L)."""
     rows = prepared.rows(f"X_{split}.npz")
     share = ranks.share(rows if most is None else min(most, rows))
     return prepared.csr_rows(f"X_{split}.npz", share), prepared.csr_rows(f"Y_{split}.npz", share)
 
 
 def matrix(artifact: Artifact, name: str, ranks: Ranks) -> sp.csr_matrix:
-    """Return a CSR matrix of which, where there are several ranks, only what is used is read from the disk."""
+    """Return a CSR matrix; with several ranks its entries are read from the disk as they are used."""
     return artifact.csr(name) if ranks.size == 1 else artifact.mapped_csr(name)
 
 
 def all_rows(prepared: Artifact, name: str, own: sp.csr_matrix, ranks: Ranks) -> sp.csr_matrix:
-    """Return the matrix of which `own` are this rank's rows; of other ranks' what is used is read from the disk."""
+    """Return the whole matrix; `own` are this rank's rows, others' are read from the disk as they are used."""
     return own if ranks.size == 1 else prepared.mapped_csr(name)
 
 
@@ -45,12 +47,12 @@ class Carriers:
         Y: CSR (M, L') with the columns of this rank's labels.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: Longs
     Y: sp.csr_matrix
 
 
 def carriers(prepared: Artifact, Y: sp.csr_matrix, ranks: Ranks) -> Carriers:
-    """Find the documents of this rank's labels; with one rank these are all, those without labels too.
+    """Return the documents of this rank's labels; a single rank gets all documents, those without labels too.
 
     Y: CSR (n, L), the documents that this rank owns.
     """
@@ -69,7 +71,7 @@ def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
 
 
 def label_vectors(prepared: Artifact, labels: Artifact, config: ShortlistConfig, ranks: Ranks) -> LabelVectors:
-    """Return what this rank's labels are searched by."""
+    """Return the vectors that this rank's labels are searched by."""
     share = ranks.share(labels.dims["L"])
     words = prepared.csr_rows("label_words.npz", share) if config.backend == "words" else None
     Z, bonus = (labels.array_rows(name, share) for name in ("Z.npy", "bonus.npy"))

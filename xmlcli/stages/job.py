@@ -7,30 +7,32 @@ A stage is a module `xmlcli/stages/<stage>.py` (dashes become underscores) with
                                 literals, they are read without importing the module
     def run(job: Job) -> None
 
-`run` reads its inputs with `job.read(kind)`, calls algorithms, and writes exactly one artifact with `job.write()`:
+`run` reads its inputs with `job.read(kind)`, calls algorithms, and writes exactly one artifact with `job.write()`. Here
+is a whole stage, which puts the most frequent labels on every shortlist:
+
+    import numpy as np
 
     from xmlcli.stages.job import Job
 
     VERSION = 1
-    SECTIONS = ("seed", "shortlist")
+    SECTIONS = ("shortlist",)
 
     def run(job: Job) -> None:
-        prepared, clf, labels = job.read("prepared"), job.read("clf"), job.read("labels")
-        X = prepared.csr("X_train.npz")                          # float32 CSR (N, F)
-        model = load_encoder(clf.tensors("model.safetensors"))   # name -> torch.Tensor, on the CPU
-        indices, scores = nearest(encode(model, X, progress=job.progress), labels.array("Z.npy"), job.config.shortlist)
-        job.notes["documents"] = X.shape[0]                      # shown in runs/, never part of the artifact
-        with job.write() as out:                                 # all files, then the block ends: it is there
-            out.array("indices.npy", indices)
-            out.array("scores.npy", scores)
-            out.json("report.json", {"recall": 0.9})
+        Y = job.read("prepared").csr("Y_train.npz")              # float32 CSR (N, L)
+        counts = Y.getnnz(axis=0)
+        top = np.argsort(-counts, kind="stable")[: job.config.shortlist.size].astype(np.int32)
+        job.notes["labels"] = len(top)                           # shown in runs/, never part of the artifact
+        with job.write() as out:                                 # the artifact appears when the block ends
+            out.array("indices.npy", np.tile(top, (Y.shape[0], 1)))
+            out.array("scores.npy", np.tile(counts[top].astype(np.float32), (Y.shape[0], 1)))
+            out.json("report.json", {"recall": counts[top].sum() / Y.nnz})
 
-The files, dtypes and shapes of each kind stand in `storage/kinds.py`; writing anything else raises. What is written
-holds content only: no time, host, path or version, and the same bytes whenever inputs and parameters are the same.
+`storage/kinds.py` lists the files, dtypes and shapes of each kind; writing anything else raises. An artifact holds
+content only, no time, host, path or version. The same inputs and parameters give the same bytes.
 
-Checkpoints go into `job.scratch`, through `files.atomic_file`. The folder is there before `run` starts, survives
-kill -9, is emptied when anything the output depends on has changed, and is removed when the output is complete. A
-stage that finds its checkpoint there goes on from it and must end with the same bytes as one that was never stopped.
+Checkpoints go into `job.scratch`, through `atomic.atomic_file`. The folder exists before `run` starts and survives
+kill -9. It is emptied when anything that the output depends on has changed, and removed when the output is complete. A
+stage that finds its checkpoint there continues from it, and must end with the same bytes as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -50,16 +52,22 @@ from xmlcli.storage.workspace import Workspace
 
 LABEL_ROWS_NOTE = "label_rows_held"
 PREDICT_NOTE = "predict_ms_per_document"
-"""The note of the stage evaluate that holds milliseconds a test document, encoding to final ranking."""
+"""A note of the stage evaluate: milliseconds for each test document, from encoding to the final ranking."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A call about to run, with all it may use.
+    """A call about to run, with all that it may use.
 
-    `device` is "cpu" or "cuda". `makers` maps each input's kind to the command that makes it. `notes` takes figures
-    for runs/<run>/<call>.json that are no content of the artifact, such as seconds spent on a part. `ranks` are the
-    processes that run the call together, all with the same job.
+    Attributes:
+        call: the stage call.
+        workspace: where the run's files lie.
+        config: the whole pipeline file.
+        device: "cpu" or "cuda".
+        ranks: the processes that run the call together, all with the same job.
+        progress: called with the work's name, how much of it is done, and how much there is.
+        makers: kind of an input → the command that makes it.
+        notes: figures for runs/<run>/<call>.json that are no content of the artifact, such as seconds.
     """
 
     call: Call
@@ -78,18 +86,18 @@ class Job:
         return self.workspace.scratch(self.call.name)
 
     def has(self, kind: str) -> bool:
-        """Whether the call has an input of this kind (the first cycle has no earlier `labels`)."""
+        """Whether the call has an input of this kind: the first cycle has no earlier `labels`."""
         return kind in self.call.inputs
 
     def note_label_rows(self, own: int) -> None:
-        """Note the most rows that any of several ranks held of a table with a row for each label."""
+        """Note how many rows of a table with a row for each label the ranks hold at most; `own` are this rank's."""
         if self.ranks.size > 1:
             self.notes[LABEL_ROWS_NOTE] = self.ranks.max_over_ranks(own)
 
     def read(self, kind: str) -> Artifact:
         """Return the verified input of that kind.
 
-        Raises ArtifactError where it is absent, damaged, or its shapes disagree with the inputs read before.
+        Raises ArtifactError if it is absent or damaged, or if its shapes disagree with inputs that were read before.
         """
         folder = self.workspace.artifact(self.call.inputs[kind])
         self._read[kind] = artifacts.read(folder, kind, made_by=self.makers.get(kind, "xmlcli train"))
@@ -97,5 +105,5 @@ class Job:
         return self._read[kind]
 
     def write(self) -> AbstractContextManager[writing.Writer]:
-        """Return a context manager that gives a Writer of the call's output and makes it appear at the end."""
+        """Return a context manager that yields a `Writer` of the call's output, which appears when the block ends."""
         return writing.writer(self.workspace.artifact(self.call.output), self.call.output.kind, self.ranks)

@@ -1,4 +1,4 @@
-"""Stage train-clf, phase 3: encoder and classifiers on positives and shortlisted negatives."""
+"""Stage train-clf, phase 3: train encoder and classifiers on positives and shortlisted negatives."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping
 
 import torch
 
+from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.sharded_problems import own_problems
-from xmlcli.classifiers.training import TrainingData, train
+from xmlcli.classifiers.tensor_names import has_label_rows
+from xmlcli.classifiers.training import train
 from xmlcli.classifiers.training_state import TrainingState, empty_state
 from xmlcli.machine.threads import in_background
 from xmlcli.stages.checkpoint import Checkpoint
 from xmlcli.stages.inputs import all_rows, matrix
 from xmlcli.stages.job import Job
-from xmlcli.storage.kinds import has_label_rows
 from xmlcli.storage.writing import Writer
 
 VERSION = 6
@@ -23,9 +24,10 @@ SECTIONS = ("seed", "cycles", "model", "clf", "linear")
 
 
 def run(job: Job) -> None:
-    """Train one cycle from the classifiers of the cycle before and write the artifact `clf`.
+    """Train one cycle from the classifiers of the cycle before, and write the artifact `clf`.
 
-    What is written is let go before the sparse part, which needs the documents alone, is finished.
+    The model is written and its memory released before the linear one-vs-rest part is finished, which needs only the
+    documents.
     """
     cycle = job.call.cycle or 1
     model, steps, linear = _train(job, cycle)
@@ -42,7 +44,7 @@ def run(job: Job) -> None:
 
 
 def _train(job: Job, cycle: int) -> tuple[TrainingState, int, LinearTraining | None]:
-    """Return the trained model, the steps of a cycle, and in the last one the sparse part, trained in part."""
+    """Return the trained model, the steps of a cycle, and in the last cycle the partly trained linear part."""
     prepared, shortlist, ranks = job.read("prepared"), job.read("shortlist"), job.ranks
     data = TrainingData.of(
         matrix(prepared, "X_train.npz", ranks), matrix(prepared, "Y_train.npz", ranks),
@@ -52,11 +54,11 @@ def _train(job: Job, cycle: int) -> tuple[TrainingState, int, LinearTraining | N
     share = ranks.share(data.Y.shape[1])
     model = _load(job, data.X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
-    start, everyones = checkpoint.restore(), all_rows(prepared, "X_train.npz", data.X, ranks)
-    problems = own_problems(data, everyones) if job.config.linear.enabled and cycle == job.config.cycles else None
+    start, X_all = checkpoint.restore(), all_rows(prepared, "X_train.npz", data.X, ranks)
+    problems = own_problems(data, X_all) if job.config.linear.enabled and cycle == job.config.cycles else None
     data = data.for_steps(job.config.clf)
     linear = None if problems is None else LinearTraining(
-        everyones, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
+        X_all, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
     )  # fmt: skip
     sent = ranks.sent
     with in_background(None if linear is None else linear.turns):
@@ -76,7 +78,7 @@ def _write(out: Writer, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _load(job: Job, num_tokens: int, share: slice) -> TrainingState:
-    """Return the model of the cycle before, with its optimisers' state where it has any; of the labels in `share`."""
+    """Return the model of the cycle before for the labels in `share`, with its optimisers' state if it has any."""
     clf = job.read("clf")
     model = empty_state(
         num_tokens, share.stop - share.start, job.config.model, job.config.clf.optimiser, device=job.device

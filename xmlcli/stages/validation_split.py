@@ -1,19 +1,18 @@
-"""Carving validation documents out of the training ones."""
+"""Choose validation documents among the training documents."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-Rows = npt.NDArray[np.int64]
+from xmlcli.arrays import Longs
 
 
-def carve_validation(Y: sp.csr_matrix, size: int, seed: int) -> Rows:
+def carve_validation(Y: sp.csr_matrix, size: int, seed: int) -> Longs:
     """Choose up to `size` documents at random such that each label keeps at least one of its documents in training.
 
-    A document whose going would leave a label without any stays, so labels seen once are never validated on and the
-    choice leans towards documents of frequent labels. Documents without labels stay too: they could not be judged.
+    A document stays in training if a label would lose its last document. So validation holds no label that occurs
+    once, and favours documents of frequent labels. Documents without labels stay too: they could not be judged.
 
     Args:
         Y: CSR (N, L), stored non-zeros the labels.

@@ -1,10 +1,10 @@
-"""Artifacts: folders written once, complete or absent, that describe themselves.
+"""Read artifacts: folders that are complete or absent, and describe themselves.
 
-A folder holds the files of its kind (`kinds`) and `manifest.json`, written last: the format's number, the
-kind, what each symbol of the shapes stands for, and per file its sha256, bytes, dtype and shape. Only content goes in,
-so the same content has the same manifest, whose sha256 is the artifact's identity.
+A folder holds the files of its kind (`kinds`) and `manifest.json`, which is written last. It names the format and the
+kind, says what each symbol of the shapes stands for, and gives the sha256, bytes, dtype and shape of each file. The
+same content has the same manifest, whose sha256 is the artifact's identity.
 
-Here they are read, by each of several ranks the rows it owns; `xmlcli.storage.writing` writes them.
+Each of several ranks reads the rows that it owns. `xmlcli.storage.writing` writes artifacts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Artifact:
         return name in self.entries
 
     def rows(self, name: str) -> int:
-        """The number of rows of an array or a matrix."""
+        """Return the number of rows of an array or a matrix."""
         return int(self.entries[name]["shape"][0])
 
     def array(self, name: str, *, mmap: bool = False) -> Array:
@@ -114,16 +114,16 @@ class Artifact:
         return self._tensors(name, files.load_arrays)
 
     def inference_bytes(self, *, voting: bool = False) -> int:
-        """Bytes of the files that prediction needs; `voting`: where training documents vote."""
+        """Return the bytes of the files that prediction needs; `voting`: the model has kNN votes."""
         needed = {name for name, spec in KINDS[self.kind].items() if spec.inference or (voting and spec.voting)}
         return sum(entry["bytes"] for name, entry in self.entries.items() if name in needed)
 
     def verify_content(self) -> None:
         """Compare every file's sha256 with the manifest; ArtifactError at the first that differs."""
         for name, entry in self.entries.items():
-            found = files.sha256_file(self.folder / name)
-            if found != entry["sha256"]:
-                raise self._damaged(name, f"sha256 {found}", f"sha256 {entry['sha256']}")
+            sha256 = files.sha256_file(self.folder / name)
+            if sha256 != entry["sha256"]:
+                raise self._damaged(name, f"sha256 {sha256}", f"sha256 {entry['sha256']}")
 
     def _tensors(self, name: str, load: Callable[[Path], T]) -> T:
         from safetensors import SafetensorError
@@ -162,10 +162,10 @@ def identity(folder: Path) -> str | None:
 
 
 def read(folder: Path, kind: str, *, made_by: str) -> Artifact:
-    """Return the artifact in `folder` once its manifest, format, kind, files and shapes are seen to agree.
+    """Return the artifact in `folder` after checking its manifest, format, kind, files and shapes.
 
-    Cheap: no file but the manifest is opened; `Artifact.verify_content` compares all bytes. `made_by` is the command
-    that makes the artifact. ArtifactError says path, expected, found and that command.
+    Only the manifest is opened, which is cheap; `Artifact.verify_content` compares all bytes. `made_by` is the command
+    that makes the artifact, which an ArtifactError tells beside path, expected and found.
     """
 
     def fault(message: str, expected: str, found: str) -> ArtifactError:

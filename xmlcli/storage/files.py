@@ -1,4 +1,4 @@
-"""Reading and writing single files: the forms artifacts are made of, each with stable bytes, and atomic replacement.
+"""Read and write single files, in the forms that artifacts are made of, with stable bytes.
 
 The same content gives the same bytes at any time on any machine: archives carry a fixed date, JSON has sorted
 keys, CSR matrices are brought to their canonical form. Nothing is pickled.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array
-from xmlcli.storage.workspace import REPLACED, TEMPORARY
+from xmlcli.storage.atomic import atomic_file
 
 if TYPE_CHECKING:
     import torch
@@ -89,8 +86,8 @@ def load_arrays(path: Path) -> dict[str, Array]:
     """Read named tensors as arrays, without torch."""
     from safetensors.numpy import load_file
 
-    found: dict[str, Array] = load_file(path)
-    return found
+    arrays: dict[str, Array] = load_file(path)
+    return arrays
 
 
 def tensor_shapes(path: Path) -> dict[str, str]:
@@ -103,63 +100,8 @@ def tensor_shapes(path: Path) -> dict[str, str]:
     }
 
 
-def sync(path: Path) -> None:
-    """Force a file or a folder's list of names to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary sibling with the same suffix; when the block ends well it replaces `path`.
-
-    At any moment `path` is either absent, the old file or the whole new one. Use it for checkpoints:
-    `with atomic_file(job.scratch / "model.safetensors") as path: save_tensors(path, tensors)`.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def atomic_folder(folder: Path, owner: str = "") -> Iterator[Path]:
-    """Yield a new folder beside `folder`; when the block ends well it takes its place, an older one is removed.
-
-    Whatever ends the block early, kill -9 included, leaves the old folder or none, and perhaps hidden ones that end in
-    `TEMPORARY` or `REPLACED`, which the next call of the same `owner` removes. Processes that no lock keeps apart need
-    an owner each.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    leftovers = [folder.with_name(f".{folder.name}{owner}{end}") for end in (TEMPORARY, REPLACED)]
-    temporary, replaced = leftovers
-    for leftover in leftovers:
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    temporary.mkdir()
-    try:
-        yield temporary
-        sync(temporary)
-        if folder.exists():
-            folder.rename(replaced)
-        temporary.replace(folder)
-        sync(folder.parent)
-    finally:
-        for leftover in leftovers:
-            if leftover.exists():
-                shutil.rmtree(leftover)
-
-
 def write_json(path: Path, value: Json) -> None:
-    """Replace a JSON file at once."""
+    """Replace a JSON file atomically."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(json_bytes(value))
 

@@ -3,9 +3,13 @@
 A shape is spelled with numbers and symbols (`"L"`). A symbol stands for one number throughout an artifact, and
 throughout all artifacts that one stage reads.
 
-Symbols: `N` training documents, `N_validation`, `N_test`, `F` features, `L` labels, `D` embedding width, `k` shortlist
-length, `k_proposed` labels that words propose for a document, `k_test` ranked labels kept for each test document, `P`
-filtered pairs.
+    N, N_validation, N_test     documents of each split
+    F, F_linear                 features; columns of the linear one-vs-rest part
+    L                           labels
+    D                           width of the embeddings
+    k, k_proposed               labels on a shortlist; labels that tf-idf search proposes for a document
+    k_test, k_oracle            labels ranked for each test document, by the model and by the oracle of `demo`
+    P                           pairs of test document and label that the metrics leave out
 """
 
 from __future__ import annotations
@@ -21,8 +25,8 @@ class FileSpec:
     """One file of an artifact.
 
     The suffix says the form: `.npy` an array, `.npz` a CSR matrix, `.json` an object or list, `.safetensors` named
-    tensors; `dtype` and `shape` are given for the first two. `inference` marks what ranking the labels of a row of
-    features needs: the model's size is the sum of those files; `voting`, where training documents vote.
+    tensors. `dtype` and `shape` are given for the first two. `inference` marks the files that prediction needs, whose
+    sizes add up to the model's. `voting` marks those that it needs besides where the model has kNN votes.
     """
 
     dtype: str | None = None
@@ -77,10 +81,3 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     },
 }
 """Kind → file name → what it holds."""
-
-_OF_LABELS = ("classifiers.", "weight.", "bias.")
-
-
-def has_label_rows(name: str) -> bool:
-    """Whether the tensor of that name, of a model or of its optimisers, has a row for each label."""
-    return name.startswith(_OF_LABELS) and not name.endswith(".steps")

@@ -1,4 +1,4 @@
-"""Reading some rows of a file: the rest stays on the disk.
+"""Read some rows of a file; the rest stays on the disk.
 
 An uncompressed `.npz` is mapped into memory as it lies; `.npy` NumPy maps itself, and `.safetensors` has slices.
 """

@@ -1,4 +1,4 @@
-"""Files of tables whose rows lie on several ranks: written block by block, with the bytes that one process would write.
+"""Write tables whose rows lie on several ranks, block by block, with the bytes that one process would write.
 
 Rank 0 writes; from the others it gets their rows in turn, a block at a time, so that no rank ever holds them all. All
 ranks call the same function; what it is given as path matters on rank 0 only.

@@ -1,4 +1,4 @@
-"""Where everything of a run lies, and the lock that keeps two runs apart.
+"""Where the files of a run lie, and the lock that keeps two runs apart.
 
 artifacts/<run>/prepared/               see `xmlcli.storage.kinds` for the files of each folder
 artifacts/<run>/cycle<c>/<kind>/
@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmlcli.errors import LockedError, UsageError
+from xmlcli.storage.atomic import REPLACED, TEMPORARY
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-TEMPORARY, REPLACED = ".tmp", ".old"
-"""How the names of hidden folders end that a kill may leave behind."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +58,24 @@ class Workspace:
     run: str
 
     def relative(self, ref: Ref) -> Path:
-        """The artifact's folder below the root."""
+        """Return the artifact's folder, relative to the root."""
         base = Path("artifacts") / self.run
         return base / ref.kind if ref.cycle is None else base / f"cycle{ref.cycle}" / ref.kind
 
     def artifact(self, ref: Ref) -> Path:
-        """The artifact's folder."""
+        """Return the artifact's folder."""
         return self.root / self.relative(ref)
 
     def metrics(self, cycle: int) -> Path:
-        """The file with the metrics of a cycle."""
+        """Return the file with the metrics of a cycle."""
         return self.root / "metrics" / self.run / f"cycle{cycle}.json"
 
     def record(self, call: str) -> Path:
-        """The file that says what the call used when it last finished."""
+        """Return the file that says what the call used when it last finished."""
         return self.root / "runs" / self.run / f"{call}.json"
 
     def scratch(self, call: str) -> Path:
-        """The folder of the call's checkpoints."""
+        """Return the folder of the call's checkpoints."""
         return self.root / "scratch" / self.run / call
 
     @property
@@ -92,7 +91,7 @@ class Workspace:
 
 @contextmanager
 def lock(workspace: Workspace) -> Iterator[None]:
-    """Hold the run's lock, having removed what killed runs left half-written.
+    """Hold the run's lock, and remove what killed runs left half-written.
 
     Raises LockedError at once when another process holds it. The lock goes with the process, however that ends.
     """

@@ -1,6 +1,6 @@
-"""Writing artifacts: all files of a folder or none, `manifest.json` last; `artifacts` says what a folder holds.
+"""Write artifacts: all files of a folder or none, `manifest.json` last. `artifacts` says what a folder holds.
 
-Of several ranks the first writes, what it has and what it gets from the others.
+Of several ranks the first writes its own rows and those that it gets from the others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.errors import ArtifactError
 from xmlcli.storage import files, partial_reads, row_files
 from xmlcli.storage.artifacts import FORMAT, MANIFEST, check_values
+from xmlcli.storage.atomic import atomic_folder, sync
 from xmlcli.storage.files import Json
 from xmlcli.storage.kinds import KINDS, FileSpec
 
@@ -118,7 +119,7 @@ class Writer:
             self._entries[name]["sha256"] = hashed.result()
         manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
         (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
-        files.sync(self._folder / MANIFEST)
+        sync(self._folder / MANIFEST)
 
     def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
         spec = KINDS[self._kind].get(name)
@@ -136,7 +137,7 @@ class Writer:
         path = self._folder / name
         self._entries[name] = {"bytes": path.stat().st_size, **described}
         self._hashes[name] = self._pool.submit(files.sha256_file, path)
-        self._synced.append(self._pool.submit(files.sync, path))
+        self._synced.append(self._pool.submit(sync, path))
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
     """
-    with files.atomic_folder(folder) if ranks.is_first else nullcontext() as temporary, ThreadPoolExecutor(2) as pool:
+    with atomic_folder(folder) if ranks.is_first else nullcontext() as temporary, ThreadPoolExecutor(2) as pool:
         out = Writer(ranks.broadcast(lambda: temporary or folder), kind, ranks, pool)
         yield out
         if ranks.is_first:

@@ -16,10 +16,9 @@ from typer.testing import CliRunner
 
 from xmlcli.cli import app
 from xmlcli.datasets.published import fetch as fetching
-from xmlcli.datasets.published.catalogue import KnownDataset
+from xmlcli.datasets.published.catalogue import KnownDataset, find_known
 from xmlcli.datasets.published.download import Patience
 from xmlcli.datasets.published.fetch import fetch
-from xmlcli.datasets.published.registry import find_known
 from xmlcli.errors import AbsentDatasetError, DatasetError, LockedError
 
 BRAVE = Patience(attempts=2, sleep=lambda seconds: None)

@@ -1,7 +1,8 @@
-"""Reader of Annif's short-text corpora: `train.tsv`, `test.tsv` and a vocabulary.
+"""Read Annif's short-text corpora: `train.tsv`, `test.tsv` and a vocabulary.
 
-A document a line: its text, a tab, the URIs of its subjects separated by spaces, with or without `<>`. The vocabulary
-has a subject a line: its URI, a tab, its label; further columns are not read. The line's number, from 0, is the id.
+Each document is a line: its text, a tab, and the URIs of its subjects, separated by spaces, with or without `<>`. Each
+subject is a line of the vocabulary: its URI, a tab, its label; further columns are ignored. A label's id is the number
+of its line, from 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from xmlcli.progress import Progress, silent
 
 
 def read_vocabulary(path: Path) -> tuple[dict[str, int], list[str]]:
-    """URIs with the ids of their labels, and the labels' names.
+    """Return the ids of labels by their URIs, and the labels' names.
 
     Raises:
         DatasetError: a line is no pair, or a URI is there twice.

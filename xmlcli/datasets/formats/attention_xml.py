@@ -1,6 +1,6 @@
-"""Reader of the layout of AttentionXML: `train_texts.txt` and `train_labels.txt`, `test_...` likewise.
+"""Read the layout of AttentionXML: `train_texts.txt` and `train_labels.txt`, `test_...` likewise.
 
-A text a line, and on the same line of the other file its labels, names without spaces, separated by spaces.
+Each line is a text. The same line of the other file holds its labels: names without spaces, separated by spaces.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def recognise(path: Path) -> tuple[str, dict[str, Path]] | None:
-    """The layout of a folder and its files by role, or None where nothing fits.
+    """Return the layout of a folder and its files by role, or None if no layout fits.
 
     Raises:
         DatasetError: several files could play one role, or one of two files that go together is missing.
@@ -139,7 +139,7 @@ def is_table(path: Path) -> bool:
 
 
 def described() -> str:
-    """The files each layout needs, in words."""
+    """Return in words which files each layout needs."""
     lines = []
     for name, layout in LAYOUTS.items():
         if name == TABLE:
@@ -151,7 +151,7 @@ def described() -> str:
 
 
 def _pick(path: Path, names: tuple[str, ...]) -> Path | None:
-    """The file of one role: the first spelling present.
+    """Return the file of one role: the first spelling that is present.
 
     Raises:
         DatasetError: a spelling with `*` fits several files.

@@ -1,4 +1,4 @@
-"""Reader of the repository's raw-text layout: one JSON object a line, plain or gzip.
+"""Read the repository's raw-text layout: one JSON object a line, plain or gzip.
 
 * `trn.json`, `tst.json`: a document: `title`, `content` (may be absent or empty), `target_ind` (label ids).
 * `lbl.json`: a label: `title`; the line's number, from 0, is the label's id. Some collections have `Yf.txt` in its
@@ -63,7 +63,7 @@ def read_split(
 
 
 def read_label_names(path: Path) -> list[str]:
-    """Titles of the labels in the order of their ids, from `lbl.json` or `Yf.txt`.
+    """Return the titles of the labels in the order of their ids, from `lbl.json` or `Yf.txt`.
 
     Raises:
         DatasetError: the file is malformed.
@@ -86,7 +86,7 @@ def read_label_names(path: Path) -> list[str]:
 
 
 def _name(line: bytes) -> str:
-    """A line of `Yf.txt`; the published files are Latin-1 where they are not UTF-8."""
+    """Return a line of `Yf.txt`; the published files are Latin-1 where they are not UTF-8."""
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -94,7 +94,7 @@ def _name(line: bytes) -> str:
 
 
 def _parse(line: bytes, number: int, problems: FileProblems) -> dict[str, object] | None:
-    """The JSON object of a line, or None and a note of what it is instead."""
+    """Return the JSON object of a line, or note what it is instead and return None."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -107,7 +107,7 @@ def _parse(line: bytes, number: int, problems: FileProblems) -> dict[str, object
 
 
 def _text(record: dict[str, object]) -> str | None:
-    """Title and content of a document, or None where they are no text."""
+    """Return title and content of a document, or None if they are no text."""
     title, content = record.get("title"), record.get("content", "")
     if type(title) is not str or type(content) is not str:
         return None
@@ -115,10 +115,10 @@ def _text(record: dict[str, object]) -> str | None:
 
 
 def _shown(record: dict[str, object]) -> str:
-    """What a record holds, shortly."""
+    """Return a short description of what a record holds."""
     return ", ".join(f"{key}: {type(value).__name__}" for key, value in record.items()) or "an empty object"
 
 
 def _start(line: bytes) -> str:
-    """The beginning of a line, printable."""
+    """Return the beginning of a line, made printable."""
     return repr(line[:40].decode("utf-8", "replace").rstrip("\n"))

@@ -1,6 +1,6 @@
-"""Reader of LIBSVM's multi-label layout: `l1,l2 f:v f:v ...` a line, no header, also `.bz2` and `.gz`.
+"""Read LIBSVM's multi-label layout: lines `l1,l2 f:v f:v ...` without a header, also `.bz2` and `.gz`.
 
-Features keep their numbers, so column 0 stays empty where they count from 1. Labels are whole numbers, taken as names.
+Features keep their numbers, so column 0 is empty if they count from 1. Labels are whole numbers, taken as names.
 """
 
 from __future__ import annotations

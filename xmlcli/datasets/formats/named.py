@@ -1,7 +1,7 @@
-"""Layouts whose files name labels by words in place of ids: collecting the names, and giving them ids.
+"""Collect the names of labels in layouts that have names instead of ids, and give them ids.
 
-Training labels come first, in alphabetical order (by number where all are numbers), then those that only test
-documents have, which no model can learn but every figure must count.
+Training labels come first, in alphabetical order, or by number if all are numbers. Labels that only test documents have
+follow: no model can learn them, but every metric must count them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class NameTable:
         return len(self._ids)
 
     def ids(self, names: Iterable[str]) -> list[int]:
-        """The number of each name, a new one for a name not met before."""
+        """Return the number of each name; a new name gets the next number."""
         return [self._ids.setdefault(name, len(self._ids)) for name in names]
 
     def names(self) -> list[str]:
-        """Every name by its number."""
+        """Return all names in the order of their numbers."""
         return list(self._ids)
 
 
@@ -59,7 +59,7 @@ class NamedRows:
         self._labels.extend(ids)
 
     def split(self, order: npt.NDArray[np.int32], X: sp.csr_matrix | None = None) -> RawSplit:
-        """The split, label number i becoming id `order[i]`; with texts unless features are given."""
+        """Return the split, where label number i becomes id `order[i]`; with texts unless features are given."""
         labels = order[np.array(self._labels, dtype=np.int64)]
         Y = label_matrix(np.array(self._counts, dtype=np.int64), labels, len(order))
         return RawSplit(None if X is not None else self.texts, X, Y)

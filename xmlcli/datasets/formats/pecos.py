@@ -1,4 +1,4 @@
-"""Reader of the layout of PECOS: matrices as SciPy's `.npz`, and optional texts.
+"""Read the layout of PECOS: matrices as SciPy's `.npz`, and optional texts.
 
 `Y.trn.npz`, `Y.tst.npz`: documents by labels, every stored value but 0 a label. `X.trn.npz`, `X.tst.npz`: documents
 by features. Where there are no features, `X.trn.txt`, `X.tst.txt`: a text a line. `output-items.txt`: a label's name

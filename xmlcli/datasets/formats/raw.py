@@ -1,4 +1,4 @@
-"""What every reader of a dataset returns, and how it complains about a malformed file."""
+"""What every reader of a dataset returns, and how it reports a malformed file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class FileProblems:
 
 
 def label_matrix(counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], num_labels: int) -> sp.csr_matrix:
-    """CSR of ones from the labels of all documents one after the other; a label named twice counts once.
+    """Return a CSR matrix of ones from the labels of all documents in order; a label named twice counts once.
 
     Args:
         counts: int64 (N,), labels a document.
@@ -134,7 +134,7 @@ def check_rows(path: Path, num_rows: int, other: Path, expected: int) -> None:
 
 
 def read_names(path: Path, expected: int | None) -> list[str]:
-    """One name a line, UTF-8; `Xf.txt` and `Yf.txt`, as they are published, may also be Latin-1.
+    """Read one name a line, in UTF-8; the published `Xf.txt` and `Yf.txt` may also be Latin-1.
 
     Args:
         expected: how many there must be; None where it is not known.
@@ -157,7 +157,7 @@ def read_names(path: Path, expected: int | None) -> list[str]:
 
 
 def read_filter(path: Path, num_rows: int, num_labels: int) -> npt.NDArray[np.int32]:
-    """A filter file: `row label` a line, whitespace between; blank lines are skipped.
+    """Read a filter file: lines `row label`, separated by whitespace; blank lines are skipped.
 
     Returns:
         int32 (n, 2), empty for an empty file.

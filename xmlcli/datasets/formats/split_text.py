@@ -1,4 +1,4 @@
-"""Reader of the repository's split layout: features and labels of a split in files of their own.
+"""Read the repository's split layout: features and labels of a split in files of their own.
 
 `trn_X_Xf.txt`: a first line `documents features`, then a line a document, `f:v f:v ...`. `trn_X_Y.txt`: the same of
 labels; a pair of value 0 is no label. `tst_...` likewise. `Xf.txt` and `Y.txt` hold a name a line. In place of

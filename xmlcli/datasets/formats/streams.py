@@ -1,4 +1,4 @@
-"""Reading files line by line or in blocks, plain or compressed, with progress counted in bytes of the file itself."""
+"""Read files line by line or in blocks, plain or compressed. Progress counts bytes of the file itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUFFER = 1 << 18
 
 
 def plain_suffix(path: Path) -> str:
-    """The suffix that says what a file holds: `.csv` of `train.csv.gz`."""
+    """Return the suffix that says what a file holds: `.csv` for `train.csv.gz`."""
     return Path(path.stem).suffix.lower() if path.suffix.lower() in COMPRESSIONS else path.suffix.lower()
 
 
@@ -66,7 +66,7 @@ def _damaged(path: Path, error: Exception) -> DatasetError:
 
 
 def numbered_lines(path: Path, most: int | None, progress: Progress) -> Iterator[tuple[int, bytes]]:
-    """The first `most` lines of a file with their numbers, from 1, reporting how much of it is read."""
+    """Yield the first `most` lines of a file with their numbers, from 1, and report how much of it is read."""
     total = path.stat().st_size
     with open_stream(path) as (content, position):
         for number, line in enumerate(islice(cast(Iterable[bytes], content), most), start=1):
@@ -77,7 +77,7 @@ def numbered_lines(path: Path, most: int | None, progress: Progress) -> Iterator
 
 
 def decoded(line: bytes, number: int, problems: FileProblems) -> str | None:
-    """A line as text without its end, or None and a note where it is not UTF-8."""
+    """Return a line as text without its end; if it is not UTF-8, note that and return None."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -88,5 +88,5 @@ def decoded(line: bytes, number: int, problems: FileProblems) -> str | None:
 
 
 def text_lines(path: Path, most: int | None, progress: Progress, problems: FileProblems) -> list[str]:
-    """The first `most` lines of a text file; what is wrong is noted, an empty line stands in its place."""
+    """Return the first `most` lines of a text file; a line that cannot be read is noted, and is empty here."""
     return [decoded(line, number, problems) or "" for number, line in numbered_lines(path, most, progress)]

@@ -1,8 +1,7 @@
-"""Reader of tables with a column of text and a column of labels: CSV, TSV, JSONL and Parquet.
+"""Read tables with a column of text and a column of labels: CSV, TSV, JSONL and Parquet.
 
-CSV and TSV have a line of column names; fields are separated by the comma, semicolon or tab that fits it. Labels are
-one text, divided at the separator, or a list: of JSONL and Parquet itself, of the others as JSON or Python write it. A
-document may have none.
+CSV and TSV have a line of column names; its separator, a comma, semicolon or tab, is that of all lines. Labels are one
+text, divided at the label separator, or a list: in CSV and TSV as JSON or Python write it. A document may have none.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def read_split(
 def records(
     path: Path, wanted: tuple[str, ...], problems: FileProblems, progress: Progress
 ) -> Iterator[tuple[int, Record]]:
-    """Numbered records of a file; lines that are none are noted as problems."""
+    """Yield the records of a file with their line numbers; other lines are noted as problems."""
     match plain_suffix(path):
         case ".jsonl" | ".ndjson":
             return _json_records(path, problems, progress)
@@ -82,7 +81,7 @@ def records(
 
 
 def text_of(record: Record, columns: tuple[str, ...], number: int, problems: FileProblems) -> str | None:
-    """The text of a document, columns joined by spaces; None and a note where one is no text."""
+    """Return the text of a document, its columns joined by spaces; if one is no text, note that and return None."""
     parts = []
     for column in columns:
         value = record.get(column, ...)
@@ -96,7 +95,7 @@ def text_of(record: Record, columns: tuple[str, ...], number: int, problems: Fil
 
 
 def _labels(value: object, columns: TableColumns, number: int, problems: FileProblems) -> list[str] | None:
-    """The labels of a document; None and a note where they are neither text nor a list of texts."""
+    """Return the labels of a document; if they are neither text nor a list of texts, note that and return None."""
     if value is None:
         return []
     if type(value) is str:
@@ -116,7 +115,7 @@ def _stripped(names: Iterable[str]) -> list[str]:
 
 
 def _listed(text: str) -> list[str] | None:
-    """The texts of a list as JSON or Python write it, such as pandas puts into CSV; None where it is none."""
+    """Return the texts of a list as JSON or Python write it, such as pandas puts into CSV, or None for other text."""
     if text[:1] != "[" or text[-1:] != "]":
         return None
     for parse in (orjson.loads, ast.literal_eval):
@@ -136,7 +135,7 @@ def _shown(record: Record, column: str) -> str:
 def _csv_records(
     path: Path, wanted: tuple[str, ...], problems: FileProblems, progress: Progress
 ) -> Iterator[tuple[int, Record]]:
-    """Records of a CSV or TSV file; the number is that of the record's first line."""
+    """Yield the records of a CSV or TSV file, each with the number of its first line."""
     total = path.stat().st_size
     with open_stream(path) as (content, position), _long_fields():
         lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="")
@@ -169,7 +168,7 @@ def _csv_records(
 
 
 def _header(path: Path, line: str, wanted: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The delimiter by which a line of column names has all that are wanted, and the names.
+    """Return the delimiter by which a line of column names has all that are wanted, and the names.
 
     Raises:
         DatasetError: there is none, or a wanted column is there twice.
@@ -203,7 +202,7 @@ def _is_broken(field: str) -> bool:
 
 
 def _bytes_shown(text: str) -> str:
-    """The start of a text, bytes that are not UTF-8 as they are."""
+    """Return the start of a text; bytes that are not UTF-8 stay as they are."""
     return repr(text[:60].encode("utf-8", "surrogateescape"))[1:]
 
 
@@ -234,7 +233,7 @@ def _json_records(path: Path, problems: FileProblems, progress: Progress) -> Ite
 
 
 def _parquet_records(path: Path, wanted: tuple[str, ...], progress: Progress) -> Iterator[tuple[int, Record]]:
-    """Rows of a Parquet file, numbered from 1.
+    """Yield the rows of a Parquet file, numbered from 1.
 
     Raises:
         DatasetError: pyarrow is not installed, a column is missing, or the file is damaged.

@@ -1,4 +1,4 @@
-"""Line-by-line parser of the bag-of-words layout: slow, lenient about spaces, and exact about what is wrong where."""
+"""Parse the bag-of-words layout line by line: slow, lenient about spaces, and exact about what is wrong where."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ParsedRows:
     values: npt.NDArray[np.float32]
 
     def first(self, num_rows: int) -> ParsedRows:
-        """The first rows only."""
+        """Return the first rows only."""
         label_counts, feature_counts = self.label_counts[:num_rows], self.feature_counts[:num_rows]
         num_labels, num_features = int(label_counts.sum()), int(feature_counts.sum())
         return ParsedRows(
@@ -111,7 +111,7 @@ def _parse_id(text: str, limit: int) -> int | None:
 
 
 def _parse_value(text: str) -> float | None:
-    """A number that float32 holds, or None."""
+    """Return a number that float32 holds, or None."""
     try:
         value = float(text)
     except ValueError:

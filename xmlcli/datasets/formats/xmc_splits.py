@@ -1,7 +1,7 @@
-"""Reader of the repository's layout of small collections: all documents in one file, and lists of who is in a split.
+"""Read the repository's layout of small collections: all documents in one file, and the rows of each split in others.
 
-`*_data.txt` is a file of the one-file layout. `*_trSplit.txt` and `*_tstSplit.txt` hold line numbers, from 1, a random
-split a column; the first column is used.
+`*_data.txt` has the bag-of-words layout. `*_trSplit.txt` and `*_tstSplit.txt` hold line numbers, from 1. Each of their
+columns is a random split; the first column is used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_splits(
 
 
 def _read_rows(path: Path, num_documents: int) -> npt.NDArray[np.int64]:
-    """int64 (n,): rows of the first split, from 0."""
+    """Return the rows of the first split, counted from 0, int64 (n,)."""
     problems = FileProblems(path)
     rows: list[int] = []
     for number, line in numbered_lines(path, None, silent):

@@ -1,4 +1,4 @@
-"""Reader of the repository's bag-of-words layout: one text file a split.
+"""Read the repository's bag-of-words layout: one text file for each split.
 
 The first line is `n d L` (documents, features, labels), then one document a line: `l1,l2 f:v f:v ...`. A document
 without labels begins with a space or with its first feature; an empty line is a document without either.
@@ -105,7 +105,7 @@ def read_rows(
 
 
 def parse_header(path: Path, line: bytes) -> Header:
-    """The first line of a one-file split: three counts.
+    """Return the three counts in the first line of a split.
 
     Raises:
         DatasetError: it is no such line.
@@ -115,7 +115,7 @@ def parse_header(path: Path, line: bytes) -> Header:
 
 
 def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
-    """The numbers of a header line, one for each word of `what`.
+    """Return the numbers of a header line, one for each word of `what`.
 
     Raises:
         DatasetError: there are not as many, or they are no counts.
@@ -132,7 +132,7 @@ def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
 
 
 def _blocks(stream: BinaryIO, position: Callable[[], int], path: Path, progress: Progress) -> Iterator[bytes]:
-    """The rest of a file in pieces of whole lines, each ending in a newline."""
+    """Yield the rest of a file in blocks of whole lines, each ending in a newline."""
     total = path.stat().st_size
     rest = b""
     while piece := stream.read(_BLOCK_BYTES):
@@ -208,7 +208,7 @@ def _well_formed(
 
 
 def _numbers(block: bytes) -> npt.NDArray[np.float64] | None:
-    """Every number of a block in order; None where something in it is none."""
+    """Return every number of a block in order, or None if something in it is no number."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         try:
@@ -226,7 +226,7 @@ def _repeats(rows: npt.NDArray[np.int64], features: npt.NDArray[np.float64]) -> 
 
 
 def _without_blank_end(rows: ParsedRows, expected: int | None) -> int:
-    """How many rows there are if blank lines behind the last document, the `expected`-th, are forgiven."""
+    """Return the number of rows, ignoring blank lines behind the last document, the `expected`-th."""
     used = np.flatnonzero(rows.label_counts + rows.feature_counts)
     last = int(used[-1]) + 1 if len(used) else 0
     num_rows = len(rows.label_counts)
@@ -234,7 +234,7 @@ def _without_blank_end(rows: ParsedRows, expected: int | None) -> int:
 
 
 def _joined(parts: list[ParsedRows], header: Header) -> ParsedRows:
-    """All rows read, one after another."""
+    """Return all rows that were read, in order."""
     parts = [parse_lines(b"", 0, header, FileProblems(Path())), *parts]
     return ParsedRows(
         np.concatenate([part.label_counts for part in parts]),
@@ -246,7 +246,7 @@ def _joined(parts: list[ParsedRows], header: Header) -> ParsedRows:
 
 
 def feature_matrix(rows: ParsedRows, num_features: int) -> sp.csr_matrix:
-    """The features of some rows, float32 CSR (N, num_features), sorted, without zeros."""
+    """Return the features of some rows, float32 CSR (N, num_features), sorted, without zeros."""
     indptr = np.concatenate([[0], np.cumsum(rows.feature_counts)])
     X = sp.csr_matrix((rows.values, rows.features, indptr), shape=(len(rows.feature_counts), num_features))
     X.sort_indices()

@@ -53,13 +53,13 @@ class KnownDataset:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where its archive can be downloaded, to be tried in this order."""
-        found = () if self.url is None else (self.url,)
+        elsewhere = () if self.url is None else (self.url,)
         if self.drive is None:
-            return found
+            return elsewhere
         file, _, key = self.drive.partition("/")
         query = f"id={file}&export=download&confirm=t" + (f"&resourcekey={key}" if key else "")
         hosts = ("https://drive.usercontent.google.com/download", "https://drive.google.com/uc")
-        return (*found, *(f"{host}?{query}" for host in hosts))
+        return (*elsewhere, *(f"{host}?{query}" for host in hosts))
 
     def counted(self) -> dict[str, int]:
         """The counts that are known, by what they count."""
@@ -72,7 +72,7 @@ class KnownDataset:
 
 
 def _text(name: str, short: str, counts: Counts, archive: str, propensity: tuple[float, float]) -> KnownDataset:
-    """A raw-text collection of PECOS's archive."""
+    """Return the entry of a raw-text collection in PECOS's archive."""
     url = f"https://archive.org/download/pecos-dataset/xmc-base/{archive}.tar.gz"
     return KnownDataset(name, (short,), counts, propensity, TEXT, url=url, page=PECOS_PAGE)
 
@@ -131,3 +131,22 @@ KNOWN_DATASETS = (
     _text("Amazon-3M-text", "amazon3mtext", (None, 2_812_281, 1_717_899, None), "amazon-3m", _AMAZON),
 )
 # fmt: on
+
+
+def find_known(name: str) -> KnownDataset | None:
+    """Return the collection of that name, ignoring case and punctuation, or None."""
+    wanted = simplified(name)
+    for known in KNOWN_DATASETS:
+        if wanted in map(simplified, known.names):
+            return known
+    return None
+
+
+def simplified(name: str) -> str:
+    """Return a name without case and punctuation: `EURLex-4K` and `eurlex_4k` are one."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def known_names() -> list[str]:
+    """Return every name of every published collection."""
+    return [name for known in KNOWN_DATASETS for name in known.names]

@@ -1,4 +1,4 @@
-"""Downloading one file over HTTP: resumes after a break, never trusts a length, checks a checksum where one is known.
+"""Download one file over HTTP: resume after a break, trust no length, compare the checksum if one is known.
 
 What has come lies in `<target>.part`, what it is part of in `<target>.part.json`; a later call goes on from there if
 the server still offers the same file. The target itself appears when the file is whole.
@@ -134,7 +134,7 @@ def _persist(part: _Part, patience: Patience, progress: Progress) -> None:
 
 
 def _receive(part: _Part, progress: Progress) -> None:
-    """One attempt: ask for what is missing, and append what comes.
+    """Ask once for what is missing, and append what arrives.
 
     Raises:
         _BrokenOffError: it did not all come. DatasetError: the server refuses.
@@ -194,9 +194,9 @@ def _begin(part: _Part, response: Any, have: int) -> int | None:
 
 def _check_md5(path: Path, md5: str, url: str) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != md5:
-        raise DatasetError(f"{url} sent another file than expected", expected=f"md5 {md5}", found=f"md5 {found}")
+        actual = hashlib.file_digest(file, "md5").hexdigest()
+    if actual != md5:
+        raise DatasetError(f"{url} sent another file than expected", expected=f"md5 {md5}", found=f"md5 {actual}")
 
 
 def _failed(url: str, why: str) -> DatasetError:

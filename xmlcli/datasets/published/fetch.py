@@ -1,4 +1,4 @@
-"""Fetching a published collection: download, unpack, check against the published counts, and only then move in place.
+"""Fetch a published collection: download, unpack, compare with the published counts, and only then move into place.
 
 Everything happens in the hidden folder `.fetch-<name>` beside the dataset's future folder. It is removed when
 fetching fails; after Ctrl-C or a kill it keeps what was downloaded, and the next call goes on from there.
@@ -58,18 +58,18 @@ def fetch(
         reasons = []
         for address in tried:
             try:
-                found = _obtain(known, address, staging, patience, progress, checked=addresses is None)
+                complete = _obtain(known, address, staging, patience, progress, checked=addresses is None)
             except DatasetError as error:
                 reasons.append(", ".join(str(error).split("\n")))
                 shutil.rmtree(staging / "unpacked", ignore_errors=True)
                 continue
-            found.replace(target)
+            complete.replace(target)
             return open_folder(target)
         raise DatasetError(f"{known.name} could not be fetched", found="; ".join(reasons), remedy=by_hand(known, data))
 
 
 def by_hand(known: KnownDataset, data: Path) -> str:
-    """How to get a collection without `fetch`."""
+    """Return in words how to get a collection without `fetch`."""
     return (
         f"download its archive with a browser from {known.page}, then xmlcli fetch {known.name} --url FILE, "
         f"or unpack it into {data / known.name}/"
@@ -99,18 +99,18 @@ def _obtain(
 
 
 def _dataset_inside(folder: Path) -> Path:
-    """The outermost folder in which a layout is recognised.
+    """Return the outermost folder in which a layout is recognised.
 
     Raises:
         DatasetError: there is none, or several beside each other.
     """
     level = [folder]
     while level:
-        found = [path for path in level if layouts.recognise(path) is not None]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(str(path.relative_to(folder)) for path in found)
+        fitting = [path for path in level if layouts.recognise(path) is not None]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(str(path.relative_to(folder)) for path in fitting)
             raise DatasetError("the archive holds several datasets", expected="one", found=names)
         level = sorted(inner for path in level for inner in path.iterdir() if inner.is_dir())
     there = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -122,28 +122,28 @@ def _dataset_inside(folder: Path) -> Path:
 
 
 def _check_counts(known: KnownDataset, dataset: RawDataset) -> None:
-    """Raise DatasetError where a published count is not what was found."""
+    """Raise DatasetError if a count differs from the published one."""
     train, test = dataset.train, dataset.test
-    found = {
+    counts = {
         "labels": train.Y.shape[1],
         "training documents": train.Y.shape[0],
         "test documents": 0 if test is None else test.Y.shape[0],
     }
     if train.X is not None:
-        found["features"] = train.X.shape[1]
+        counts["features"] = train.X.shape[1]
     published = known.counted()
-    wrong = [name for name in found if name in published and found[name] != published[name]]
+    wrong = [name for name in counts if name in published and counts[name] != published[name]]
     if wrong:
         raise DatasetError(
             f"the files are not those of {known.name}",
             expected=", ".join(f"{published[name]:,} {name}" for name in wrong),
-            found=", ".join(f"{found[name]:,} {name}" for name in wrong),
+            found=", ".join(f"{counts[name]:,} {name}" for name in wrong),
         )
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A hidden folder for one process at a time, removed but when interrupted."""
+    """Yield a hidden folder for one process at a time. It is removed unless the block is interrupted."""
     made = [path for path in (folder.parent, *folder.parent.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as handle:

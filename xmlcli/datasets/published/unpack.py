@@ -1,4 +1,4 @@
-"""Unpacking an archive nobody vouches for: nothing lands outside the folder, nothing but plain files and folders.
+"""Unpack an archive that nobody vouches for. Only plain files and folders appear, and only inside the target folder.
 
 Refused are absolute paths, `..`, links, devices, two members of one name, encryption, more than `MOST_MEMBERS`
 members, and more content than a bound. Content is counted as it comes, whatever the archive says of itself.
@@ -30,7 +30,7 @@ Member = tuple[str, bool, IO[bytes] | None]
 
 
 def size_bound(archive: Path) -> int:
-    """Most bytes an archive may unpack to: thirty times its own size, at least 256 MiB."""
+    """Return how many bytes an archive may unpack to: thirty times its own size, at least 256 MiB."""
     return max(LEAST_BOUND, LARGEST_RATIO * archive.stat().st_size)
 
 
@@ -82,7 +82,7 @@ def unpack(archive: Path, folder: Path, *, bound: int | None = None, progress: P
 
 
 def _members(archive: Path) -> Iterator[Member]:
-    """Name, whether it is a folder, and content of each member."""
+    """Yield the name of each member, whether it is a folder, and its content."""
     if zipfile.is_zipfile(archive):
         yield from _zip_members(archive)
     elif tarfile.is_tarfile(archive):
@@ -125,7 +125,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 
 
 def _safe_parts(archive: Path, name: str) -> tuple[str, ...]:
-    """The parts of a member's path below the folder.
+    """Return the parts of a member's path below the folder.
 
     Raises:
         DatasetError: it points elsewhere.

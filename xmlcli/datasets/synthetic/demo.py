@@ -29,7 +29,7 @@ VERSION = 1
 
 
 def make_train(parameters: DemoParameters = DEFAULT, *, max_documents: int | None = None) -> RawSplit:
-    """The training documents, the first `max_documents` of them where that is given."""
+    """Return the training documents, or the first `max_documents` of them."""
     split = _as_split(_world(parameters), _draw(parameters, "train"), parameters)
     if max_documents is None or max_documents >= parameters.num_train:
         return split
@@ -38,17 +38,17 @@ def make_train(parameters: DemoParameters = DEFAULT, *, max_documents: int | Non
 
 
 def make_test(parameters: DemoParameters = DEFAULT) -> RawSplit:
-    """The test documents."""
+    """Return the test documents."""
     return _as_split(_world(parameters), _draw(parameters, "test"), parameters)
 
 
 def label_names(parameters: DemoParameters = DEFAULT) -> list[str]:
-    """The name of every label, all different, made of its own words."""
+    """Return a name for every label, made of its own words; all names differ."""
     return demo_world.label_names(_world(parameters))
 
 
 def oracle_top_k(k: int, parameters: DemoParameters = DEFAULT) -> npt.NDArray[np.int32]:
-    """The best ranking of labels for each test document, given its words and the generating model.
+    """Return the best ranking of labels for each test document, given its words and the generating model.
 
     Returns:
         int32 (num_test, k), padded with L where k exceeds the labels the oracle considers.
@@ -66,7 +66,7 @@ def _world(parameters: DemoParameters) -> World:
 
 
 def _draw(parameters: DemoParameters, split: str) -> Documents:
-    """Documents of a split, from random numbers of its own."""
+    """Draw the documents of a split from random numbers of its own."""
     stream, num = {"train": (1, parameters.num_train), "test": (2, parameters.num_test)}[split]
     rng = np.random.default_rng([parameters.seed, stream])
     return demo_world.draw_documents(_world(parameters), parameters, num, rng)

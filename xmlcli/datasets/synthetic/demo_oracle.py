@@ -39,7 +39,10 @@ class _Sets:
     indicator: sp.csr_matrix
 
     def sums(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Sums over the members of each set: (b, C, ...) becomes (b, S, ...). No BLAS, so no dependence on threads."""
+        """Return sums over the members of each set: (b, C, ...) becomes (b, S, ...).
+
+        Without BLAS, whose sums depend on the number of threads.
+        """
         zero = np.zeros_like(values[:, :1])
         padded = np.concatenate([values, zero], axis=1)
         total = padded[:, self.member[:, 0]]
@@ -80,7 +83,7 @@ def rank_labels(
 
 
 def _promising(world: World, parameters: DemoParameters, documents: Documents, num: int) -> IntArray:
-    """int64 (n, num): labels of the highest log prior plus log likelihood ratio, as if each stood alone."""
+    """Return the labels with the highest log prior plus log likelihood ratio, each taken alone, int64 (n, num)."""
     p = parameters
     num_labels, num_own = world.own_words.shape
     num_words = len(world.vocabulary)
@@ -109,7 +112,7 @@ def _promising(world: World, parameters: DemoParameters, documents: Documents, n
 
 
 def _usual_words(world: World, parameters: DemoParameters) -> FloatArray:
-    """float64 (V,): probability of a word in a document of unknown labels."""
+    """Return the probability of each word in a document of unknown labels, float64 (V,)."""
     p = parameters
     own = np.bincount(
         world.own_words.ravel(),
@@ -140,7 +143,7 @@ def _all_sets(parameters: DemoParameters, num_candidates: int) -> _Sets:
 
 
 def _padded(documents: Documents, start: int, stop: int) -> IntArray:
-    """int64 (b, n): words of some documents, -1 behind the last."""
+    """Return the words of some documents, int64 (b, n), padded with -1."""
     begin, lengths = documents.word_start[start:stop], np.diff(documents.word_start[start : stop + 1])
     places = np.arange(lengths.max())
     inside = places < lengths[:, None]
@@ -150,7 +153,7 @@ def _padded(documents: Documents, start: int, stop: int) -> IntArray:
 def _log_likelihood(
     world: World, parameters: DemoParameters, words: IntArray, candidates: IntArray, sets: _Sets
 ) -> FloatArray:
-    """float64 (b, S): log probability of the words of each document under each set of its candidates."""
+    """Return the log probability of each document's words under each set of its candidates, float64 (b, S)."""
     p = parameters
     own = (world.own_words[candidates][:, :, None, :] == words[:, None, :, None]) @ world.own_shares  # (b, C, n)
     same = world.word_theme[words][:, None, :] == world.theme_of[candidates][:, :, None]
@@ -165,7 +168,7 @@ def _log_likelihood(
 
 
 def _log_theme_base(world: World, parameters: DemoParameters) -> dict[int, FloatArray]:
-    """For each set size m, float64 (T,): log of P(theme) / P(m draws differ | theme) times m!, the order being open."""
+    """Return for each set size m the log of m! P(theme) / P(m draws differ | theme), float64 (T,)."""
     rho, theme_prior = parameters.same_theme, world.theme_prior
     sums = [np.zeros(0)]
     for power in range(1, 5):
@@ -185,7 +188,7 @@ def _log_theme_base(world: World, parameters: DemoParameters) -> dict[int, Float
 def _log_prior(
     world: World, parameters: DemoParameters, candidates: IntArray, sets: _Sets, base: dict[int, FloatArray]
 ) -> FloatArray:
-    """float64 (b, S): log probability of each set, summed over the document's possible themes."""
+    """Return the log probability of each set, summed over the document's possible themes, float64 (b, S)."""
     rho = parameters.same_theme
     theme = world.theme_of[candidates]  # (b, C)
     prior = world.prior[candidates]

@@ -159,12 +159,12 @@ def draw_documents(world: World, parameters: DemoParameters, num: int, rng: np.r
 
 
 def label_names(world: World) -> list[str]:
-    """A name a label: its two most likely own words and, where that is taken already, a number."""
+    """Return a name for each label: its two most likely own words and, if that name is taken, a number."""
     return make_names(world.own_words[:, :2], world.vocabulary)
 
 
 def make_names(words: IntArray, vocabulary: list[str]) -> list[str]:
-    """A name for each pair of words, int64 (L, 2): the two and, where that is taken already, a number."""
+    """Return a name for each pair of words, int64 (L, 2): both words and, if that name is taken, a number."""
     seen: dict[str, int] = {}
     names = []
     for first, second in words.tolist():
@@ -177,7 +177,7 @@ def make_names(words: IntArray, vocabulary: list[str]) -> list[str]:
 def _draw_label_sets(
     world: World, parameters: DemoParameters, num: int, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Labels of each document: sizes int64 (num,), and int64 (num, most) of which the first `size` count."""
+    """Draw the labels of documents: sizes int64 (num,), labels int64 (num, most), of which the first `size` count."""
     p = parameters
     choices, shares = zip(*p.set_sizes, strict=True)
     sizes = np.array(choices)[draw(np.array(shares), rng.random(num))]
@@ -190,14 +190,14 @@ def _draw_label_sets(
         low, high = (reach[world.theme_start[themes[open_rows] + end]][:, None] for end in (0, 1))
         inside = rng.random(shape) < p.same_theme
         place = np.where(inside, low + rng.random(shape) * (high - low), rng.random(shape) * reach[-1])
-        found = np.searchsorted(reach, place, side="right") - 1
-        slots[open_rows] = world.by_theme[np.minimum(found, p.num_labels - 1)]
+        drawn = np.searchsorted(reach, place, side="right") - 1
+        slots[open_rows] = world.by_theme[np.minimum(drawn, p.num_labels - 1)]
         open_rows = open_rows[_has_twins(slots[open_rows], sizes[open_rows])]
     return sizes, slots
 
 
 def _has_twins(slots: IntArray, sizes: IntArray) -> npt.NDArray[np.bool_]:
-    """bool (n,): whether a label occurs twice among the first `size` of a row."""
+    """Return whether a label occurs twice among the first `size` of each row, bool (n,)."""
     places = np.arange(slots.shape[1])
     ordered = np.sort(np.where(places < sizes[:, None], slots, -1 - places), axis=1)
     twins: npt.NDArray[np.bool_] = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
@@ -205,21 +205,21 @@ def _has_twins(slots: IntArray, sizes: IntArray) -> npt.NDArray[np.bool_]:
 
 
 def power_law(num: int, exponent: float, offset: float = 0.0) -> FloatArray:
-    """float64 (num,): rank^-exponent, summing to 1."""
+    """Return the shares (i + offset)^-exponent of ranks i = 1, 2, …, float64 (num,), which sum to 1."""
     weights = (np.arange(1, num + 1, dtype=np.float64) + offset) ** -exponent
     shares: FloatArray = weights / weights.sum()
     return shares
 
 
 def draw(shares: FloatArray, uniform: FloatArray) -> IntArray:
-    """Indices drawn by `shares` from uniform numbers in [0, 1)."""
+    """Draw indices with probabilities `shares`, from uniform numbers in [0, 1)."""
     reach = np.cumsum(shares)
     places: IntArray = np.searchsorted(reach, uniform * reach[-1], side="right").clip(max=len(shares) - 1)
     return places
 
 
 def make_words(num: int, rng: np.random.Generator) -> list[str]:
-    """Different made-up words of consonant and vowel by turns, all of as many syllables."""
+    """Make up words that differ, of alternating consonants and vowels, all with the same number of syllables."""
     syllables = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
     base = len(syllables)
     length = 2

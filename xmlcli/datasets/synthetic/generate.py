@@ -31,7 +31,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.datasets.formats.raw import RawDataset, RawSplit, label_matrix
-from xmlcli.datasets.published.registry import DEFAULT_PROPENSITY
+from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY
 from xmlcli.datasets.synthetic.demo_world import (
     Documents,
     FloatArray,

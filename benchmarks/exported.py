@@ -1,7 +1,7 @@
 """Train collections with the default pipeline, export them, and print the tables of docs/your-data.md: how large the
-carried models are and what they lose, and how far their probabilities hold on test documents.
+exported models are and what they lose, and how far their probabilities hold on test documents.
 
-    python benchmarks/carried.py --dataset bibtex --dataset gutenberg-lcsh --dataset yso-finna-en:60000 --root DIR
+    python benchmarks/exported.py --dataset bibtex --dataset gutenberg-lcsh --dataset yso-finna-en:60000 --root DIR
 
 `NAME:N` trains on the first N documents. What is current under DIR is not trained again.
 """
@@ -32,7 +32,7 @@ EDGES = (0, 1, 5, 10, 20, 30, 50, 70, 90, 100)
 
 
 @dataclass(frozen=True)
-class Carried:
+class ExportedModel:
     """A collection, its run's model and the exported one, measured on the test documents.
 
     `probabilities` and `right` are of every label on a shortlist, `uncurved` the same without the fitted curve;
@@ -49,7 +49,7 @@ class Carried:
     missing: float
 
 
-def measure(dataset: str, root: Path) -> Carried:
+def measure(dataset: str, root: Path) -> ExportedModel:
     """Train, export and measure one collection, `NAME` or `NAME:N`."""
     name, _, most = dataset.partition(":")
     options = ["--dataset", name, *(["--max-documents", most] if most else []), "--root", str(root)]
@@ -63,18 +63,18 @@ def measure(dataset: str, root: Path) -> Carried:
     assert test is not None, "the collection has test documents"
     documents: Documents = test.texts if test.texts is not None else test.X
     exported = load(target)
-    assert exported.parts is not None
-    plain = {**exported.parts.settings["combination"], "curve": ()}
-    uncurved = Model.of(replace(exported.parts, settings={**exported.parts.settings, "combination": plain}))
+    assert exported.contents is not None
+    plain = {**exported.contents.settings["combination"], "curve": ()}
+    uncurved = Model.of(replace(exported.contents, settings={**exported.contents.settings, "combination": plain}))
     weights, wanted = prepared.array("inverse_propensity.npy"), [parse_metric(text) for text in METRICS]
     figures, scored = [], []
     for model in (trained.model(), exported, uncurved):
-        top, probabilities = model.rank(documents, int(exported.parts.settings["size"]))
+        top, probabilities = model.top_k(documents, int(exported.contents.settings["size"]))
         figures.append(evaluate_top_k(top, test.Y, weights, wanted))
         there = top < exported.num_labels
         rows = np.repeat(np.arange(len(top)), there.sum(axis=1))
         scored.append((probabilities[there], np.asarray(test.Y[rows, top[there]]).ravel() > 0))
-    return Carried(
+    return ExportedModel(
         name,
         exported.num_labels,
         (
@@ -89,7 +89,7 @@ def measure(dataset: str, root: Path) -> Carried:
     )
 
 
-def size_table(found: list[Carried]) -> list[str]:
+def size_table(found: list[ExportedModel]) -> list[str]:
     """A row a collection: MiB and metrics before and after."""
     lines = [f"| | artifacts, MiB | exported, MiB | {' | '.join(METRICS)} |", "|---" * (3 + len(METRICS)) + "|"]
     for one in found:
@@ -100,7 +100,7 @@ def size_table(found: list[Carried]) -> list[str]:
     return lines
 
 
-def reliability_table(found: list[Carried], *, curved: bool) -> list[str]:
+def reliability_table(found: list[ExportedModel], *, curved: bool) -> list[str]:
     """A row a bin of predicted probability: labels in it, their mean probability, the share that is right."""
     head = " | ".join(f"{one.name}: labels | mean predicted | right" for one in found)
     lines = [f"| predicted, % | {head} |", "|---" * (1 + 3 * len(found)) + "|"]

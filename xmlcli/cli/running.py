@@ -1,4 +1,4 @@
-"""Running calls from the command line: all of a plan, or the one that a stage's subcommand names."""
+"""Run stage calls from the command line: all of a plan, or the one that a subcommand names."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from xmlcli.distributed.ranks import Ranks
 
 
-def started(options: Options) -> AbstractContextManager[Ranks]:
-    """Return a context manager that gives this process's place among those that torchrun started, if it did."""
+def joined_ranks(options: Options) -> AbstractContextManager[Ranks]:
+    """Return a context manager that yields this process's `Ranks`, among those that torchrun started, if it did."""
 
-    def tell(line: str) -> None:
+    def print_error(line: str) -> None:
         typer.secho(f"xmlcli: {line}", file=sys.__stderr__, fg="red")
 
     from xmlcli.distributed.launch import joined
 
-    return joined(options.device, tell=tell)
+    return joined(options.device, print_error=print_error)
 
 
 def run_calls(
     options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks | None = None
 ) -> None:
-    """Run those calls that are not current, showing how they go."""
+    """Run the calls that are not current, and show their progress."""
     from xmlcli.distributed.ranks import ALONE
     from xmlcli.runs import runner
 
@@ -56,23 +56,23 @@ def run_calls(
 
 
 def _described(opened: Opened, prepare: Call) -> str:
-    """Say what was read: a wrong separator of labels, say, shows in their number."""
+    """Return what was read, in words; a wrong label separator, for example, shows in the number of labels."""
     from xmlcli.storage import artifacts
 
-    found = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
-    about = found.json("prepared.json")
-    parts = f" ({about['char_ngrams']:,} of them parts of words)" if about["char_ngrams"] else ""
+    prepared = artifacts.read(opened.workspace.artifact(prepare.output), "prepared", made_by=prepare.command)
+    about = prepared.json("prepared.json")
+    ngrams = f" ({about['char_ngrams']:,} of them character n-grams)" if about["char_ngrams"] else ""
     return (
         f"{about['training_rows']:,} training and {about['test_rows']:,} test documents, {about['features']:,} features"
-        f"{parts}, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
+        f"{ngrams}, {about['labels']:,} labels, {about['labels_per_document']:.2f} a document"
     )
 
 
 def run_stage(options: Options, stage: str, cycle: int | None = None) -> None:
-    """Run one call of the plan; UsageError where the plan has none of that cycle."""
+    """Run one call of the plan. Raises UsageError where the plan has none of that cycle."""
     from xmlcli.runs.plan import find_call, plan
 
-    with started(options) as ranks:
+    with joined_ranks(options) as ranks:
         opened = open_run(options)
         calls = plan(opened.config, opened.run)
         run_calls(options, opened, [find_call(calls, stage, cycle)], calls, ranks)
