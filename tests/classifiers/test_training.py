@@ -76,7 +76,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
     step = Step(X, TokenUse.of(X), targets, kept=[])
     with ThreadPoolExecutor(2) as pool:
-        train_step(model, step, learning_rate=0.5, token_rate=0.7, residual_rate=0.0, pool=pool)
+        train_step(model, step, learning_rate=0.5, token_rate=0.7, pool=pool)
     assert [optimiser.rate for optimiser in optimisers] == [0.7, 0.5, 0.5]
     for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
         assert wanted.grad is not None
@@ -164,7 +164,7 @@ def test_training_finds_the_labels_of_planted_words(config: ClfConfig) -> None:
     assert precision_at_1(model, data) > 0.9
 
 
-def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_vectors_have_a_rate_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[dict[str, Any]] = []
     monkeypatch.setattr(training, "train_step", lambda *_, **given: rates.append(given))
     model, data, schedule = planted(replace(BATCH, epochs=3, token_rate_documents=600))
@@ -172,9 +172,7 @@ def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatc
     assert len(rates) == schedule.steps
     for step, given in enumerate(rates):
         rate = schedule.learning_rate(1, step)
-        assert [given[name] / rate for name in ("learning_rate", "token_rate", "residual_rate")] == pytest.approx(
-            [1, 2, 0.1]
-        )
+        assert [given[name] / rate for name in ("learning_rate", "token_rate")] == pytest.approx([1, 2])
 
 
 def test_labels_without_documents_keep_their_classifiers() -> None:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from support.paths import PIPELINES
 
+from xmlcli.config.load import load_config
 from xmlcli.config.overrides import parse_overrides, unused_overrides
-from xmlcli.config.sections import load_config
 from xmlcli.errors import ConfigError
 
 DEFAULT = PIPELINES / "default.yaml"

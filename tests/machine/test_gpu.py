@@ -45,7 +45,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
         model = found[device] = drawn_state(X.shape[1], 10, ENCODER, optimiser, device=device)
         with ThreadPoolExecutor(1) as pool:
             for _ in range(3):
-                train_step(model, step, learning_rate=0.01, token_rate=0.02, residual_rate=0.01, pool=pool)
+                train_step(model, step, learning_rate=0.01, token_rate=0.02, pool=pool)
     assert found["cuda"].encoder.tokens.is_cuda
     assert found["cuda"].classifiers.weight.is_cuda
     for name, tensor in found["cpu"].tensors().items():

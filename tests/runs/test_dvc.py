@@ -11,7 +11,8 @@ from dvc.repo import Repo
 from support.fake_stages import PIPELINE, make_config
 from support.paths import PROJECT
 
-from xmlcli.config.sections import Config, load_config
+from xmlcli.config.load import load_config
+from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
 from xmlcli.runs import dvc_table
 from xmlcli.runs.plan import plan

@@ -192,10 +192,9 @@ def multiple(number: int, of: int) -> int:
 
 
 def train_step(
-    model: TrainingState, step: Step, *, learning_rate: float, token_rate: float, residual_rate: float, pool: Executor,
-    ranks: Ranks = ALONE,
-) -> None:  # fmt: skip
-    """Do one step of masked logistic loss; classifiers move at `learning_rate`.
+    model: TrainingState, step: Step, *, learning_rate: float, token_rate: float, pool: Executor, ranks: Ranks = ALONE
+) -> None:
+    """Do one step of masked logistic loss; token vectors move at `token_rate`, all else at `learning_rate`.
 
     Of several ranks each has the classifiers of its labels, and the encoder, which moves alike on all.
     """
@@ -214,7 +213,7 @@ def train_step(
     by_documents = ranks.all_reduce_sum(by_documents)
     by_bags, tokens = head.backward(by_documents), torch.from_numpy(step.use.rows).to(device)
     if model.residual_optimiser is not None:
-        model.residual_optimiser.step(residual_rate)
+        model.residual_optimiser.step(learning_rate)
     model.tokens_optimiser.begin(token_rate)
 
     def move_tokens(first: int, last: int) -> None:
@@ -248,7 +247,6 @@ def train(
                 step,
                 learning_rate=rate,
                 token_rate=rate * schedule.token_share,
-                residual_rate=rate * schedule.config.residual_rate,
                 pool=pool,
                 ranks=data.ranks,
             )

@@ -24,13 +24,13 @@ from xmlcli.cli.init_clf import init_clf_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
 from xmlcli.cli.prepare import prepare_cli
+from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.shortlist import shortlist_cli
 from xmlcli.cli.train import train_cli
 from xmlcli.cli.train_clf import train_clf_cli
-from xmlcli.errors import XmlcliError
+from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
 from xmlcli.version import __version__
 
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
 
 app = typer.Typer(
@@ -83,6 +83,7 @@ for _name, _command in (
 ):
     app.command(_name, rich_help_panel=_MAIN)(_command)
 for _name, _command in (
+    ("settings", settings_cli),
     ("prepare", prepare_cli),
     ("init-clf", init_clf_cli),
     ("embed-labels", embed_labels_cli),
