@@ -103,7 +103,7 @@ def settings_bytes(config: Config) -> bytes:
     import yaml
 
     values = config.parameters([f.name for f in fields(config)])
-    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
     return text.encode()
 
 
