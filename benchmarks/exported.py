@@ -58,7 +58,7 @@ def measure(dataset: str, root: Path) -> ExportedModel:
         subprocess.run([sys.executable, "-m", "xmlcli", *command], check=True, stdout=sys.stderr)
     trained = open_trained(Options(dataset=name, root=root))
     prepared, *_ = trained.artifacts()
-    found = locate(name, [*data_folders(root), *data_folders(Path())])
+    found = locate(name, data_folders(root))
     test = read_dataset(found, max_documents=1).test
     assert test is not None, "the collection has test documents"
     documents: Documents = test.texts if test.texts is not None else test.X

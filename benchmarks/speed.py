@@ -22,9 +22,8 @@ from measuring import XMLCLI, append_line, folder_bytes, machine, measure, prove
 
 import xmlcli
 from xmlcli.datasets.documents import read_documents
-from xmlcli.datasets.find import locate
+from xmlcli.datasets.find import data_folders, locate
 from xmlcli.datasets.synthetic import demo
-from xmlcli.stages.raw_files import search_folders
 
 GIB, MIB = 2**30, 2**20
 OURS, DEFAULT = "xmlcli", "default"
@@ -70,7 +69,7 @@ class Data:
 def open_data(spec: str, scratch: Path) -> Data:
     """Find a collection `NAME[:MAX_DOCUMENTS]`; the embedded one gets a file of its test documents."""
     name, _, most = spec.partition(":")
-    folder = locate(name, search_folders(Path()))
+    folder = locate(name, data_folders(Path()))
     if folder.path is not None:
         return Data(name, int(most) if most else None, folder.path, folder.files["test"])
     test = scratch / "test.txt"

@@ -1,6 +1,9 @@
-"""The one exception family of the program: whatever a user can cause and mend."""
+"""The one exception family of the program, whatever a user can cause and mend, and the exit codes of its processes."""
 
 from __future__ import annotations
+
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
+"""After an error that is told, after Ctrl-C, and after SIGTERM; 128 + the signal's number, as shells have it."""
 
 
 class XmlcliError(Exception):

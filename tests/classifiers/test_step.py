@@ -72,7 +72,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
     step = Step(X, TokenUse.of(X), targets, kept=[])
     with ThreadPoolExecutor(2) as pool:
-        train_step(model, step, learning_rate=0.5, token_rate=0.7, residual_rate=0.0, pool=pool)
+        train_step(model, step, learning_rate=0.5, token_rate=0.7, pool=pool)
     assert [optimiser.rate for optimiser in optimisers] == [0.7, 0.5, 0.5]
     for found, wanted in zip(optimisers, (tokens, W, b), strict=True):
         assert wanted.grad is not None

@@ -28,7 +28,7 @@ DATA = TrainingData.of(X, Y, np.tile(np.arange(6, dtype=np.int32), (60, 1)))
 def train_some(model: TrainingState, optimiser: str, *, start: int, stop: int) -> None:
     config = replace(
         make_config().clf, epochs=3, min_documents=0, max_epochs=3, batch_size=32, min_batches=1, optimiser=optimiser,
-        learning_rate=0.05, token_rate_documents=None, residual_rate=0.1, random_negatives=2,
+        learning_rate=0.05, token_rate_documents=None, random_negatives=2,
     )  # fmt: skip
     schedule = Schedule.of(60, 1, config)
 

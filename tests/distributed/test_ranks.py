@@ -98,7 +98,7 @@ def test_no_rank_holds_the_rows_of_all_labels(by_two: Path, dataset: Path) -> No
 
 
 def test_what_two_ranks_made_is_current_for_one(by_two: Path, dataset: Path) -> None:
-    from xmlcli.runs.runner import status
+    from xmlcli.runs.identity import status
 
     session, calls = opened(by_two, dataset, "default")
     assert all(found.current for found in status(session, calls))

@@ -25,7 +25,7 @@ from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.torch_collectives import TorchCollectives
 from xmlcli.encoder.encoder import TokenUse, encode
 from xmlcli.encoder.head import draw_kept
-from xmlcli.runs import runner
+from xmlcli.runs import identity, runner
 from xmlcli.shortlists.exact_index import ExactIndex
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -45,7 +45,7 @@ def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> 
         model = found[device] = drawn_state(X.shape[1], 10, ENCODER, optimiser, device=device)
         with ThreadPoolExecutor(1) as pool:
             for _ in range(3):
-                train_step(model, step, learning_rate=0.01, token_rate=0.02, residual_rate=0.01, pool=pool)
+                train_step(model, step, learning_rate=0.01, token_rate=0.02, pool=pool)
     assert found["cuda"].encoder.tokens.is_cuda
     assert found["cuda"].classifiers.weight.is_cuda
     for name, tensor in found["cpu"].tensors().items():
@@ -84,7 +84,7 @@ def test_two_ranks_that_may_share_a_gpu_give_the_figures_of_one(tmp_path: Path) 
     code, told = finished(trained(dataset, tmp_path / "two", device="cuda"))
     assert code == 0, told
     session, calls = opened(tmp_path / "two", dataset, "default")
-    assert all(found.current for found in runner.status(session, calls))
+    assert all(found.current for found in identity.status(session, calls))
     record = json.loads(session.workspace.record("train-clf-2").read_text())["provenance"]
     assert (record["device"], record["notes"]["ranks"]) == ("cuda", 2)
     wanted, found = (json.loads(s.workspace.metrics(2).read_text()) for s in (on_cpu, session))

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from support.paths import PIPELINES
 from support.planted_data import collection, unit_rows
 
-from xmlcli.config.sections import load_config
+from xmlcli.config.load import load_config
 from xmlcli.prediction.votes import Voters, make_voters
 
 CONFIG = load_config(PIPELINES / "default.yaml", {}).shortlist

@@ -11,7 +11,9 @@ from dvc.repo import Repo
 from support.fake_stages import PIPELINE, make_config
 from support.paths import PROJECT
 
-from xmlcli.config.sections import Config, load_config
+from xmlcli.config.load import load_config
+from xmlcli.config.pipeline_files import find_pipeline
+from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
 from xmlcli.runs import dvc_table
 from xmlcli.runs.plan import plan
@@ -20,6 +22,7 @@ from xmlcli.stages.call import Call, RunId
 from xmlcli.storage.workspace import Workspace
 
 PREFIX = "PATH=.venv/bin:$PATH "
+Runs = list[tuple[RunId, Config]]
 
 
 def resolve(folder: Path) -> dict[str, Any]:
@@ -38,44 +41,56 @@ def parameters(stage: Any, folder: Path) -> dict[str, set[str]]:
     return {Path(d.fs_path).relative_to(folder).as_posix(): set(d.params) for d in stage.deps if hasattr(d, "params")}
 
 
-def check(stages: dict[str, Any], folder: Path, run: RunId, config: Config, pipeline: str) -> None:
-    """Compare every call of a run's plan with DVC's stage of that name."""
-    for call in plan(config, run):
-        check_call(stages.pop(call.dvc_name), folder, call, pipeline)
+def check(folder: Path, runs: Runs) -> None:
+    """Compare every call of the runs' plans with DVC's stage of that name; DVC has no other stages but `settings`."""
+    stages = resolve(folder)
+    for run, config in runs:
+        check_settings(stages.pop(f"settings@{run.name}"), folder, run)
+        for call in plan(config, run):
+            check_call(stages.pop(call.dvc_name), folder, call)
+    assert not stages
 
 
-def check_call(stage: Any, folder: Path, call: Call, pipeline: str) -> None:
+def settings_of(folder: Path, run: RunId) -> str:
+    return Workspace(folder, run.name).settings_path.relative_to(folder).as_posix()
+
+
+def check_settings(stage: Any, folder: Path, run: RunId) -> None:
+    assert stage.cmd == f"{PREFIX}xmlcli settings {run.options}"
+    assert relative(stage.deps, folder) == {"pipelines"}
+    assert relative(stage.outs, folder) == {settings_of(folder, run)}
+    assert not parameters(stage, folder)
+
+
+def check_call(stage: Any, folder: Path, call: Call) -> None:
     workspace = Workspace(folder, call.run.name)
     assert stage.cmd == PREFIX + call.command
     assert relative(stage.deps, folder) == {workspace.relative(ref).as_posix() for ref in call.inputs.values()}
     metrics = {f"metrics/{call.run.name}/cycle{call.cycle}.json"} if call.stage == "evaluate" else set()
     assert relative(stage.outs, folder) == {workspace.relative(call.output).as_posix()} | metrics
     assert {Path(o.fs_path).name for o in stage.outs if not o.use_cache} == {Path(m).name for m in metrics}
-    module = f"xmlcli/stages/{module_name(call.stage)}.py"
+    module, settings = f"xmlcli/stages/{module_name(call.stage)}.py", settings_of(folder, call.run)
     tracked = parameters(stage, folder)
     tracked.pop("xmlcli/datasets/synthetic/demo.py", None)
-    assert set(tracked) == {pipeline, module}
+    assert set(tracked) == {settings, module}
     assert tracked[module] == {"VERSION"}
-    if (PROJECT / module).exists():
-        assert tracked[pipeline] == set(find_stage(call.stage).sections)
+    assert tracked[settings] == set(find_stage(call.stage).sections)
+
+
+def shipped_runs() -> Runs:
+    """Return the runs of the project's own table, each with the settings of the project's own pipeline."""
+    runs = dvc_table.read_runs(PROJECT / "params.yaml")
+    return [(run, load_config(PROJECT / find_pipeline(run.dataset_name, run.profile))) for run in runs]
 
 
 def test_dvc_runs_the_plan_of_every_run_in_its_table() -> None:
-    stages = resolve(PROJECT)
-    for run in dvc_table.read_runs(PROJECT / "params.yaml"):
-        row = dvc_table.load(PROJECT / "params.yaml")["runs"][run.name]
-        check(stages, PROJECT, run, load_config(PROJECT / row["pipeline"]), row["pipeline"])
-    assert not stages
+    check(PROJECT, shipped_runs())
 
 
 def test_the_table_as_shipped_is_what_would_be_written() -> None:
-    runs = dvc_table.read_runs(PROJECT / "params.yaml")
-    assert "demo" in [run.name for run in runs]
-    described = []
-    for run in runs:
-        name = dvc_table.load(PROJECT / "params.yaml")["runs"][run.name]["pipeline"]
-        described.append((run, load_config(PROJECT / name), name))
-    assert dvc_table.is_written(PROJECT / "params.yaml", dvc_table.table(described))
+    runs = shipped_runs()
+    assert "demo" in [run.name for run, _ in runs]
+    assert dvc_table.is_written(PROJECT / "params.yaml", dvc_table.table(runs))
 
 
 @pytest.fixture
@@ -89,21 +104,18 @@ def project(tmp_path: Path) -> Path:
 
 def test_dvc_runs_the_plan_of_several_datasets_profiles_and_numbers_of_cycles(project: Path) -> None:
     runs = [
-        (RunId("demo"), make_config(cycles=1), "pipelines/default.yaml"),
-        (RunId("eurlex"), make_config(cycles=4), "pipelines/default.yaml"),
-        (RunId("demo", "authors"), make_config(cycles=2, final_refresh=False), "pipelines/authors.yaml"),
+        (RunId("demo"), make_config(cycles=1)),
+        (RunId("eurlex"), make_config(cycles=4)),
+        (RunId("demo", "authors"), make_config(cycles=2, final_refresh=False)),
     ]
     dvc_table.write(project / "params.yaml", dvc_table.table(runs))
-    stages = resolve(project)
-    for run, config, pipeline in runs:
-        check(stages, project, run, config, pipeline)
-    assert not stages
+    check(project, runs)
 
 
 def test_a_written_table_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     runs = [RunId("demo"), RunId("demo", "authors"), RunId("eurlex")]
-    table = dvc_table.table([(run, make_config(), "pipelines/default.yaml") for run in runs])
+    table = dvc_table.table([(run, make_config()) for run in runs])
     assert dvc_table.read_runs(path) == []
     assert not dvc_table.is_written(path, table)
     dvc_table.write(path, table)

@@ -17,8 +17,9 @@ from support.paths import PROJECT
 from xmlcli.config.sections import Config
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.runs import runner
+from xmlcli.runs.identity import status, why_not_current
 from xmlcli.runs.plan import find_call, plan
-from xmlcli.runs.runner import Session, status, why_not_current
+from xmlcli.runs.runner import Session
 from xmlcli.runs.stage_registry import Stage
 from xmlcli.stages.call import Call, RunId
 from xmlcli.stages.job import Job

@@ -18,7 +18,7 @@ from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.label_embeddings import proxy
 from xmlcli.label_embeddings.proxy import ProxyMap
 from xmlcli.machine.threads import WorkQueue
-from xmlcli.runs import runner
+from xmlcli.runs import identity, runner
 from xmlcli.stages import embed_labels, train_clf
 from xmlcli.storage import files
 from xmlcli.storage.artifacts import read
@@ -39,7 +39,7 @@ def roots() -> dict[str, Path]:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_planted_dataset_is_learnt(roots: dict[str, Path], dataset: Path, profile: str) -> None:
     session, calls = opened(roots[profile], dataset, profile)
-    assert all(status.current for status in runner.status(session, calls))
+    assert all(status.current for status in identity.status(session, calls))
     metrics = [json.loads(session.workspace.metrics(cycle).read_text()) for cycle in (1, 2)]
     for cycle in metrics:
         for measured in (cycle, cycle["validation"]):

@@ -15,6 +15,7 @@ from support.fake_stages import make_config
 from xmlcli.errors import DatasetError
 from xmlcli.metrics import inverse_propensity
 from xmlcli.runs import runner
+from xmlcli.runs.identity import why_not_current
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
 from xmlcli.stages.call import RunId
@@ -138,9 +139,9 @@ def test_a_changed_raw_file_is_noticed_and_named(tmp_path: Path, write: Callable
     prepare(tmp_path / "r", tmp_path / "mine")
     opened = session(tmp_path / "r")
     call = plan(opened.config, RunId(str(tmp_path / "mine")))[0]
-    assert runner.why_not_current(opened, call) is None
+    assert why_not_current(opened, call) is None
     path = next((tmp_path / "mine").glob("t*st*"))
     path.write_bytes(path.read_bytes() + b"\n")
-    assert runner.why_not_current(opened, call) == f"raw file {path.name} changed"
+    assert why_not_current(opened, call) == f"raw file {path.name} changed"
     moved = replace(call, run=RunId(str(tmp_path / "gone")))
-    assert runner.why_not_current(opened, moved) is None
+    assert why_not_current(opened, moved) is None

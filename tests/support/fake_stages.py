@@ -11,7 +11,8 @@ import torch
 from support.paths import PIPELINES
 
 from xmlcli.classifiers.training_state import Classifiers, TrainingState
-from xmlcli.config.sections import Config, ModelConfig, load_config
+from xmlcli.config.load import load_config
+from xmlcli.config.sections import Config, ModelConfig
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.runs.runner import Session
 from xmlcli.runs.stage_registry import Stage

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from support.paths import PROJECT
 
-from xmlcli.config.sections import load_config
+from xmlcli.config.load import load_config
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from support.paths import PROJECT
 from support.planted_data import collection, write_rows
 
-from xmlcli.config.sections import load_config
+from xmlcli.config.load import load_config
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session

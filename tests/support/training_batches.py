@@ -14,7 +14,7 @@ from xmlcli.config.sections import ClfConfig
 
 BATCH = replace(
     make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
-    learning_rate=0.1, token_rate_documents=None, residual_rate=0.1, schedule="linear", negatives="batch",
+    learning_rate=0.1, token_rate_documents=None, schedule="linear", negatives="batch",
     hard_negatives=3, random_negatives=0, max_positives=None,
 )  # fmt: skip
 DOCUMENT = replace(BATCH, optimiser="adam", schedule="halving", negatives="document", hard_negatives=0)

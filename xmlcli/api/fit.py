@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from xmlcli.config.load import load_config
 from xmlcli.config.pipeline_files import shipped_default
-from xmlcli.config.sections import load_config
 from xmlcli.datasets.formats.raw import label_matrix
 from xmlcli.errors import UsageError
 from xmlcli.progress import Progress, silent

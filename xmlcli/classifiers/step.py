@@ -59,7 +59,7 @@ def _order(num_documents: int, seed: int, cycle: int, epoch: int) -> npt.NDArray
 
 
 def train_step(
-    model: TrainingState, step: Step, *, learning_rate: float, token_rate: float, residual_rate: float, pool: Executor,
+    model: TrainingState, step: Step, *, learning_rate: float, token_rate: float, pool: Executor,
     ranks: Ranks = ALONE,
 ) -> None:  # fmt: skip
     """Do one step of masked logistic loss; classifiers move at `learning_rate`.
@@ -81,7 +81,7 @@ def train_step(
     by_documents = ranks.all_reduce_sum(by_documents)
     by_bags, tokens = head.backward(by_documents), torch.from_numpy(step.use.rows).to(device)
     if model.residual_optimiser is not None:
-        model.residual_optimiser.step(residual_rate)
+        model.residual_optimiser.step(learning_rate)
     model.tokens_optimiser.begin(token_rate)
 
     def move_tokens(first: int, last: int) -> None:

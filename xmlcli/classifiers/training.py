@@ -42,7 +42,6 @@ def train(
                 step,
                 learning_rate=rate,
                 token_rate=rate * schedule.token_share,
-                residual_rate=rate * schedule.config.residual_rate,
                 pool=pool,
                 ranks=data.ranks,
             )

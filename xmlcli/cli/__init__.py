@@ -22,12 +22,12 @@ from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
+from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
 from xmlcli.cli.train import train_cli
-from xmlcli.errors import XmlcliError
+from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
 from xmlcli.version import __version__
 
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
 
 app = typer.Typer(
@@ -80,6 +80,7 @@ for _name, _command in (
 ):
     app.command(_name, rich_help_panel=_MAIN)(_command)
 for _name, _command in (
+    ("settings", settings_cli),
     ("prepare", prepare_cli),
     ("init-clf", init_clf_cli),
     ("embed-labels", embed_labels_cli),

@@ -34,17 +34,16 @@ def convert(source: str, target: Path, layout: str, root: Path, columns: TableCo
     """Read a dataset whole, write it, and say what was written."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.convert import check_target, write_dataset
-    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.find import data_folders, locate
     from xmlcli.datasets.load import read_dataset
     from xmlcli.errors import UsageError
-    from xmlcli.stages.raw_files import search_folders
 
     check_target(target, layout)
     if not columns.separator:
         raise UsageError("--label-separator is empty", expected="at least one character")
     started = time.monotonic()
     is_file = Path(source).is_file()
-    folder = locate(str(Path(source).resolve()) if is_file else source, search_folders(root))
+    folder = locate(str(Path(source).resolve()) if is_file else source, data_folders(root))
     with display() as shown:
         dataset = read_dataset(folder, columns=columns, progress=shown.progress)
         written = write_dataset(dataset, target, layout, progress=shown.progress)

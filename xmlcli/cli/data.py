@@ -25,13 +25,12 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
     Raises:
         DatasetError: it is not, and cannot be fetched.
     """
-    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.find import data_folders, locate
     from xmlcli.errors import AbsentDatasetError, DatasetError
-    from xmlcli.stages.raw_files import search_folders
 
     if opened.workspace.artifact(prepare.output).exists():
         return
-    folders = search_folders(options.root)
+    folders = data_folders(options.root)
     try:
         folder = locate(opened.run.dataset, folders)
     except AbsentDatasetError as absent:

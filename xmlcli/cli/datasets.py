@@ -37,12 +37,12 @@ def datasets_cli(
 def _rows(root: Path) -> list[dict[str, Any]]:
     """One dictionary a dataset: those published, then others found here. The layout is that of the files here, where
     there are any, otherwise the published one."""
-    from xmlcli.datasets.find import subfolders
+    from xmlcli.datasets.find import data_folders, subfolders
     from xmlcli.datasets.formats.layouts import DEMO
     from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
-    from xmlcli.stages.raw_files import search_folders
+    from xmlcli.datasets.synthetic.demo_world import DemoParameters
 
-    present = {path: _opened(path) for folder in search_folders(root) for path in subfolders(folder)}
+    present = {path: _opened(path) for folder in data_folders(root) for path in subfolders(folder)}
     rows = []
     for known in KNOWN_DATASETS:
         here = next((path for path, found in present.items() if found and found.known is known), None)
@@ -52,7 +52,8 @@ def _rows(root: Path) -> list[dict[str, Any]]:
         rows.append(_row(known.name, known.short_names, counts, known.propensity, layout, here))
         rows[-1]["fetch"] = list(known.addresses)
     none = {name.replace(" ", "_"): None for name in _COUNTS}
-    demo_counts = dict(none, labels=3_000, training_documents=12_000, test_documents=3_000)
+    demo = DemoParameters()
+    demo_counts = dict(none, labels=demo.num_labels, training_documents=demo.num_train, test_documents=demo.num_test)
     rows.append(_row(DEMO, (), demo_counts, DEFAULT_PROPENSITY, DEMO, "made by the program"))
     for path, other in present.items():
         if other is None or find_known(path.name) is None:

@@ -54,6 +54,7 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     """Evaluate if that has not been done, and print the metrics of one cycle."""
     from xmlcli.cli.running import run_calls
     from xmlcli.runs import results, runner
+    from xmlcli.runs.identity import why_not_current
     from xmlcli.runs.plan import find_call, plan
 
     recorded = None
@@ -66,7 +67,7 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
     if metrics:
         _check_metrics(metrics)
     session = runner.Session(opened.workspace, opened.config)
-    if runner.why_not_current(session, call):
+    if why_not_current(session, call):
         run_calls(options, opened, [call], calls)
     else:
         runner.publish(opened.workspace, call)
@@ -88,12 +89,11 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
 def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:
     """Print metrics of another system's predictions; nothing is written."""
     from xmlcli.cli.display import display
-    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.find import data_folders, locate
     from xmlcli.datasets.formats.raw import TableColumns
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
     from xmlcli.metrics import DEFAULT_METRICS, parse_metric
-    from xmlcli.stages.raw_files import search_folders
 
     metrics = [parse_metric(text) for text in wanted] or list(DEFAULT_METRICS)
     usual = TableColumns()
@@ -102,7 +102,7 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
         options.labels_column or usual.labels,
         options.label_separator or usual.separator,
     )
-    folder = locate(truth, search_folders(options.root))
+    folder = locate(truth, data_folders(options.root))
     warn_of_columns(folder, [f"--{name.replace('_', '-')}" for name in TABLE_OPTIONS if getattr(options, name)])
     with display() as shown:
         dataset = read_dataset(folder, columns=columns, progress=shown.progress)

@@ -31,11 +31,10 @@ def fetch_cli(
 
 def fetch(name: str, addresses: list[str] | None, root: Path) -> None:
     """Fetch a collection unless it is on this machine already."""
-    from xmlcli.datasets.find import locate
+    from xmlcli.datasets.find import data_folders, locate
     from xmlcli.errors import AbsentDatasetError
-    from xmlcli.stages.raw_files import search_folders
 
-    folders = search_folders(root)
+    folders = data_folders(root)
     try:
         here = locate(name, folders)
     except AbsentDatasetError:

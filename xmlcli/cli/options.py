@@ -10,9 +10,11 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from xmlcli.config.load import load_config
 from xmlcli.config.overrides import parse_overrides, unused_overrides
 from xmlcli.config.pipeline_files import find_pipeline
-from xmlcli.config.sections import Config, load_config
+from xmlcli.config.retired import without_retired
+from xmlcli.config.sections import Config
 from xmlcli.errors import UsageError
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace, check_name
@@ -87,7 +89,7 @@ def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened
         raise UsageError("no dataset named", remedy="add --dataset NAME; demo is always there")
     run = RunId(options.dataset, options.profile)
     check_name(run.name, "dataset")
-    overrides = {**(recorded or {}), **parse_overrides(options.set_ or [])}
+    overrides = without_retired(recorded or {}) | parse_overrides(options.set_ or [])
     short = {"seed": options.seed} | {f"prepare.{name}": getattr(options, name) for name in _PREPARE_OPTIONS}
     overrides |= {key: value for key, value in short.items() if value is not None}
     path = find_pipeline(run.dataset_name, run.profile)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from xmlcli.cli.options import Options, for_run, open_run, with_options
+from xmlcli.config.load import load_config, read_chain
 from xmlcli.config.pipeline_files import find_pipeline
-from xmlcli.config.sections import load_config
 from xmlcli.errors import UsageError
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import check_name
@@ -75,12 +75,12 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
 
 
 def _show_run(options: Options) -> None:
-    from xmlcli.runs import runner
+    from xmlcli.runs import identity, runner
     from xmlcli.runs.plan import plan
 
     opened = open_run(options)
     session = runner.Session(opened.workspace, opened.config)
-    for status in runner.status(session, plan(opened.config, opened.run)):
+    for status in identity.status(session, plan(opened.config, opened.run)):
         mark = "current" if status.current else "run"
         why = "" if status.current else status.reason
         typer.echo(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
@@ -92,12 +92,13 @@ def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
     described = []
     for run in runs:
         path = find_pipeline(run.dataset_name, run.profile)
-        if path.is_absolute():
-            raise UsageError(
-                f"pipelines/ here has no {path.name}, and DVC reads no other folder",
-                remedy="go to the project's folder",
-            )
-        described.append((run, load_config(path), path.as_posix()))
+        for file in read_chain(path):
+            if file.path.is_absolute():
+                raise UsageError(
+                    f"pipelines/ here has no {file.path.name}, and DVC reads no other folder",
+                    remedy="go to the project's folder, or copy the file there",
+                )
+        described.append((run, load_config(path)))
     return dvc_table.table(described)
 
 

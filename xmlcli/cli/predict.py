@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmlcli.cli.options import Options, for_run, open_run, with_options
-from xmlcli.errors import UsageError
+from xmlcli.errors import EXIT_INTERRUPTED, UsageError
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from xmlcli.serving.answers import Answers
     from xmlcli.serving.model import Model
 
-_MATRIX, _FORMATS = "npz", ("jsonl", "tsv", "npz")  # as in serving.answers, which is slow to import
 _STREAM = "-"
-EXIT_INTERRUPTED = 130
 
 
 @with_options
@@ -131,11 +129,13 @@ def predict_all(
 
 def _format(output: str, form: str | None) -> str:
     """Return the format asked for, or the one the suffix names. Raises UsageError."""
+    from xmlcli.serving.answers import FORMATS, JSONL, NPZ
+
     suffix = Path(output).suffix.removeprefix(".").lower()
-    chosen = form or (suffix if suffix in _FORMATS else "jsonl")
-    if chosen not in _FORMATS:
-        raise UsageError("no such format", expected=", ".join(_FORMATS), found=chosen)
-    if chosen == _MATRIX and output == _STREAM:
+    chosen = form or (suffix if suffix in FORMATS else JSONL)
+    if chosen not in FORMATS:
+        raise UsageError("no such format", expected=", ".join(FORMATS), found=chosen)
+    if chosen == NPZ and output == _STREAM:
         raise UsageError("a matrix cannot be written to standard output", remedy="add --output FILE.npz")
     return chosen
 
@@ -143,10 +143,11 @@ def _format(output: str, form: str | None) -> str:
 @contextmanager
 def _opened(output: str, form: str) -> Iterator[int]:
     """Yield the descriptor to write to. A file is replaced when the block ends well; a matrix is written later."""
+    from xmlcli.serving.answers import NPZ
     from xmlcli.storage.atomic import atomic_file
 
     path = Path(output)
-    if output == _STREAM or form == _MATRIX:
+    if output == _STREAM or form == NPZ:
         yield sys.stdout.fileno()
         return
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Values in place of a pipeline file's: read from texts of the command line, and told of where they have no effect."""
+"""Values instead of a pipeline file's: read from the texts of the command line; which of them have no effect."""
 
 from __future__ import annotations
 
@@ -35,10 +35,17 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
 
 def unused_overrides(config: Config, overrides: Mapping[str, Any]) -> list[str]:
     """Say of each override that has no effect beside the other settings why it has none."""
-    found = []
+    warnings = []
     for key in overrides:
         section, dot, name = key.partition(".")
         reason = without_effect(getattr(config, section), name) if dot else None
         if reason:
-            found.append(f"{key} has no effect: {reason}")
-    return found
+            warnings.append(f"{key} has no effect: {reason}")
+    return warnings
+
+
+def flatten(value: object, prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as {"outer.inner": value}."""
+    if not isinstance(value, dict):
+        return {prefix.rstrip("."): value}
+    return {k: v for key, inner in value.items() for k, v in flatten(inner, f"{prefix}{key}.").items()}

@@ -1,7 +1,8 @@
-"""Where pipeline files lie: in `pipelines/` of the current folder, or else among those that come with the program."""
+"""Where pipeline files lie: in `pipelines/` of the current folder, or else among those shipped with the program."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from xmlcli.errors import ConfigError
@@ -28,15 +29,26 @@ def find_pipeline(dataset_name: str, profile: str | None = None) -> Path:
     A file of the current folder is a relative path, one of the program's own an absolute one. Raises ConfigError where
     there is no pipeline of the profile's name.
     """
+    return _first_of([profile] if profile else [dataset_name, DEFAULT])
+
+
+def find_base(name: str, wanted_by: Path) -> Path:
+    """Return the pipeline file called `name`, which `wanted_by` builds on. Raises ConfigError where there is none."""
+    return _first_of([name], wanted_by)
+
+
+def _first_of(names: Sequence[str], wanted_by: Path | None = None) -> Path:
+    """Return the first pipeline there is of these names; the current folder's comes before the program's own."""
     folders = (HERE, shipped_folder())
-    for name in (profile,) if profile else (dataset_name, DEFAULT):
+    for name in names:
         for folder in folders:
             if (path := folder / f"{name}.yaml").is_file():
                 return path
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    looked = f"looked in {' and '.join(dict.fromkeys(str(folder) for folder in folders))}"
     raise ConfigError(
-        f"there is no pipeline called {profile or DEFAULT!r}",
-        where=f"looked in {' and '.join(dict.fromkeys(str(folder) for folder in folders))}",
+        f"there is no pipeline called {names[-1]!r}",
+        where=f"base of {wanted_by}, {looked}" if wanted_by else looked,
         expected=f"one of {', '.join(known)}" if known else None,
-        remedy=f"write {HERE / f'{profile or DEFAULT}.yaml'}",
+        remedy=f"write {HERE / f'{names[-1]}.yaml'}",
     )

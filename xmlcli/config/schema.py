@@ -14,9 +14,16 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+
+
+class Problem(NamedTuple):
+    """A key that cannot be used, written as `section.key`, and what is wrong with it."""
+
+    key: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -70,30 +77,30 @@ class OnlyWith:
 Rule = Range | OneOf | NotEmpty | OnlyWith
 
 
-def build(cls: type[T], raw: object, problems: list[str], prefix: str = "") -> T | None:
+def build(cls: type[T], raw: object, problems: list[Problem], prefix: str = "") -> T | None:
     """Return `cls` filled from the mapping `raw`; nested dataclasses are filled likewise.
 
-    Adds a line `key: what is wrong` to `problems` for each fault and then returns None.
+    Adds each fault to `problems` and then returns None.
     """
     assert is_dataclass(cls)
     if not isinstance(raw, Mapping):
-        problems.append(f"{prefix.rstrip('.') or 'the file'}: expected a mapping, found {_show(raw)}")
+        problems.append(Problem(prefix.rstrip("."), f"expected a mapping, found {as_yaml(raw)}"))
         return None
     hints = get_type_hints(cls, include_extras=True)
     names = [f.name for f in fields(cls)]
     before = len(problems)
-    problems += [f"{prefix}{key}: no such key{_near(str(key), names)}" for key in raw if key not in names]
+    problems += [Problem(f"{prefix}{key}", f"no such key{_near(str(key), names)}") for key in raw if key not in names]
     values: dict[str, Any] = {}
     for name in names:
         if name not in raw:
-            problems.append(f"{prefix}{name}: missing")
+            problems.append(Problem(f"{prefix}{name}", "missing"))
         elif is_dataclass(hints[name]):
             values[name] = build(hints[name], raw[name], problems, f"{prefix}{name}.")
         else:
             try:
                 values[name] = _convert(hints[name], raw[name])
             except ValueError as error:
-                problems.append(f"{prefix}{name}: {error}, found {_show(raw[name])}")
+                problems.append(Problem(f"{prefix}{name}", f"{error}, found {as_yaml(raw[name])}"))
     return None if len(problems) > before else cls(**values)
 
 
@@ -101,7 +108,7 @@ def without_effect(section: object, name: str) -> str | None:
     """Say why the option `name` of a section dataclass has no effect, None where it has one."""
     for rule in _rules(get_type_hints(type(section), include_extras=True)[name]):
         if isinstance(rule, OnlyWith) and getattr(section, rule.key) != rule.value:
-            return f"it counts only with {rule.key}={_show(rule.value)}"
+            return f"it counts only with {rule.key}={as_yaml(rule.value)}"
     return None
 
 
@@ -110,8 +117,8 @@ def _near(key: str, names: list[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(names)})"
 
 
-def _show(value: object) -> str:
-    """Write a value as YAML would."""
+def as_yaml(value: object) -> str:
+    """Return a value as YAML would write it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)

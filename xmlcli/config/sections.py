@@ -1,18 +1,16 @@
-"""The configuration of a run: frozen sections, read from `pipelines/<name>.yaml`, every key present and known.
+"""The settings of a run as frozen sections: what each key of a pipeline file means, its unit and its range.
 
-The fields are the documentation of the file: their meaning, unit and range stand here and nowhere else.
-`xmlcli.config.schema` says which types and rules a field may have.
+The fields are the documentation of the file; this stands here and nowhere else. `xmlcli.config.schema` says which types
+and rules a field may have, `xmlcli.config.load` reads the files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any
 
-from xmlcli.config.schema import NotEmpty, OneOf, OnlyWith, Range, build
-from xmlcli.errors import ConfigError
+from xmlcli.config.schema import NotEmpty, OneOf, OnlyWith, Range
 
 Count = Annotated[int, Range(1)]
 Share = Annotated[float, Range(0.0, 1.0)]
@@ -35,18 +33,14 @@ class PrepareConfig:
     """Share of the training documents set aside for validation."""
     validation_documents: Annotated[int, Range(0)]
     """At most so many validation documents."""
-    ngram_max: Annotated[int, Range(1, 5)]
-    """Raw text only: longest run of words that is a feature."""
     char_ngrams: Annotated[int, Range(2, 4)] | None
     """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
     char_ngrams_below: Annotated[int, Range(1)]
     """Raw text only: texts of so many words on average, or more, go by words alone."""
     min_df: Count
     """Raw text only: documents a feature must occur in."""
-    max_features: Count | None
-    """Raw text only: keep the most frequent features; null keeps all."""
     sublinear_tf: bool
-    """Raw text only: use 1 + ln(tf) in place of the count."""
+    """Raw text only: use 1 + ln(tf) instead of the count."""
     use_idf: bool
     """Weigh features by their inverse document frequency."""
 
@@ -136,15 +130,12 @@ class ClfConfig:
     """Documents a step."""
     min_batches: Annotated[int, Range(1)]
     """Smaller batches until an epoch has so many."""
-    optimiser: Annotated[str, OneOf("adagrad", "adam", "rmsprop")]
-    """Of token vectors and classifiers: Adagrad with one step size a row, Adam on the batch's rows, or RMSprop (Adam
-    without momentum)."""
+    optimiser: Annotated[str, OneOf("adam", "rmsprop")]
+    """Of token vectors and classifiers: Adam on the batch's rows, or RMSprop (Adam without momentum)."""
     learning_rate: Rate
     """Of classifiers, and of token vectors unless `token_rate_documents` says otherwise."""
     token_rate_documents: Count | None
     """Training documents for which token vectors have that rate; four times as many halve it; null: always."""
-    residual_rate: Annotated[float, Range(0.0, 10.0)]
-    """Adam's rate for the residual block, as a share of the learning rate."""
     schedule: Annotated[str, OneOf("linear", "halving")]
     """linear: warm up over a twentieth of all steps, then fall to a fiftieth; halving: the authors' schedule."""
     halve_after: Annotated[int, Range(1), OnlyWith("schedule", "halving")]
@@ -226,46 +217,3 @@ class Config:
     def parameters(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the sections and top-level keys called `names`: what a stage depends on."""
         return {name: self.section_dict(name) for name in names}
-
-
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a pipeline file, with overrides {"section.key": value} in place of its values.
-
-    Raises ConfigError that names the file and lists every unknown, missing or wrong key.
-    """
-    import yaml
-
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise ConfigError(
-            f"there is no pipeline called {path.stem!r}",
-            where=str(path),
-            found=f"pipelines {', '.join(known)}" if known else f"no pipeline in {path.parent}",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("a pipeline file is not YAML", where=str(path), found=" ".join(str(error).split())) from None
-    problems: list[str] = []
-    if isinstance(raw, dict):
-        problems += _override(raw, overrides or {})
-    config = build(Config, raw, problems)
-    if problems or config is None:
-        where = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
-        raise ConfigError("a pipeline cannot be used", where=where, found="; ".join(problems))
-    return config
-
-
-def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> list[str]:
-    """Put the overrides into the raw mapping, or return what hinders it."""
-    problems = []
-    for key, value in overrides.items():
-        section, dot, name = key.partition(".")
-        if not dot:
-            raw[section] = value
-        elif isinstance(raw.get(section), dict):
-            raw[section] = {**raw[section], name: value}
-        else:
-            sections = [f.name for f in fields(Config) if str(f.type).endswith("Config")]
-            problems.append(f"{key}: no section {section!r} (known: {', '.join(sections)})")
-    return problems

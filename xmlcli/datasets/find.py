@@ -1,9 +1,9 @@
 """Find the folder of a dataset and see which layout its files have.
 
-A NAME is looked for in the data folders, `data/` of the root first, then those of the environment variable
-XMLCLI_DATA (separated as in PATH); each holds one folder a dataset. Case and punctuation do not matter, and a
-published collection goes by its short names too. A PATH, anything with a separator in it or a table in the current
-folder, is taken as it is: a folder, or a table.
+A NAME is looked for in the data folders: `data/` of the root first, then `data/` of the current folder, then those of
+the environment variable XMLCLI_DATA (separated as in PATH). Each holds one folder a dataset. Case and punctuation do
+not matter, and a published collection goes by its short names too. A PATH, anything with a separator in it or a table
+in the current folder, is taken as it is: a folder, or a table.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class DatasetFolder:
 
 
 def data_folders(root: Path, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Folders that hold datasets: `root/data` (present or not) and those of XMLCLI_DATA.
+    """Return the folders where names are looked up: `data/` of the root, `data/` here, and those of XMLCLI_DATA.
+
+    The first two may be absent, and are one where the root is the current folder.
 
     Raises:
         DatasetError: XMLCLI_DATA names a folder that does not exist.
@@ -59,7 +61,8 @@ def data_folders(root: Path, environ: Mapping[str, str] = os.environ) -> list[Pa
                 expected=f"existing folders, separated by {os.pathsep!r}, each holding one folder a dataset",
                 remedy=f"correct or unset {DATA_VARIABLE}",
             )
-    return [root / "data", *listed]
+    own, here = root / "data", Path("data")
+    return [own, *([] if here.resolve() == own.resolve() else [here]), *listed]
 
 
 def locate(dataset: str, folders: Sequence[Path]) -> DatasetFolder:

@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from xmlcli.distributed.ranks import ALONE, Ranks
-from xmlcli.errors import UsageError, XmlcliError
+from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, UsageError, XmlcliError
 
 if TYPE_CHECKING:
     from xmlcli.distributed.watchdog import OtherRankWatchdog, RankZeroWatchdog
 
     Watchdog: TypeAlias = RankZeroWatchdog | OtherRankWatchdog
 
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from xmlcli.errors import RanksError
+from xmlcli.errors import EXIT_ERROR, EXIT_TERMINATED, RanksError
 
-EXIT_ERROR, EXIT_TERMINATED = 2, 143
 REMEDY = "what to do: type the same command again; it goes on from the last finished stage or checkpoint"
 _JOIN_SECONDS = 300.0
 _SETTLE_SECONDS = 1.0  # between torchrun's signal and our end, for the watchdog to learn why

@@ -1,9 +1,9 @@
 """The table that dvc.yaml reads: params.yaml, written from the plan because templates do no arithmetic.
 
-runs:        <run>: {options, pipeline}
-embeddings:  <run>-<cycle>: {run, options, pipeline, cycle, previous, carried}
-cycles:      <run>-<cycle>: {run, options, pipeline, cycle, previous, proposed}
-evaluations: <run>-<cycle>: {run, options, pipeline, cycle, labels}
+runs:        <run>: {options}
+embeddings:  <run>-<cycle>: {run, options, cycle, previous, carried}
+cycles:      <run>-<cycle>: {run, options, cycle, previous, proposed}
+evaluations: <run>-<cycle>: {run, options, cycle, labels}
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Table = dict[str, dict[str, dict[str, Any]]]
 _HEADER = "# Written by `xmlcli plan --write` and read by dvc.yaml. To add a dataset: xmlcli plan --add NAME --write\n"
 
 
-def table(runs: Sequence[tuple[RunId, Config, str]]) -> Table:
-    """Return the table of runs, each with its config and its pipeline file's path as DVC is to see it."""
+def table(runs: Sequence[tuple[RunId, Config]]) -> Table:
+    """Return the table of runs, each with its settings."""
     result: Table = {"runs": {}, "embeddings": {}, "cycles": {}, "evaluations": {}}
-    for run, config, pipeline in runs:
-        common = {"options": run.options, "pipeline": pipeline}
+    for run, config in runs:
+        common = {"options": run.options}
         result["runs"][run.name] = common
         for call in plan(config, run):
             if call.cycle is None:

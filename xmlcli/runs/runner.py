@@ -1,8 +1,7 @@
 """Running a plan: skip what is current, make the rest, and write down what made it.
 
-A call is current when its output is complete and `runs/<run>/<call>.json` holds the identity that the call would have
-now: the stage's VERSION, the parameters it depends on, the manifest hashes of its inputs and, for prepare, the hashes
-of the raw files. Time, host and versions are written beside the identity and never compared.
+`runs/<run>/<call>.json` holds the identity of a call, by which `xmlcli.runs.identity` sees whether it is current, and
+beside it what making the output took.
 """
 
 from __future__ import annotations
@@ -13,29 +12,29 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from xmlcli.config.sections import Config
 from xmlcli.distributed.ranks import ALONE, Ranks
-from xmlcli.errors import DatasetError, UsageError, XmlcliError
+from xmlcli.errors import UsageError
 from xmlcli.machine.device import peak_gpu_memory, resolve_device
 from xmlcli.machine.memory import give_back_memory, peak_memory
 from xmlcli.progress import Progress, silent
+from xmlcli.runs.identity import Identity, difference, identify, why_not_current
 from xmlcli.runs.plan import makers
 from xmlcli.runs.stage_registry import Registry, find_stage
 from xmlcli.stages.call import Call
 from xmlcli.stages.job import Job
 from xmlcli.storage import artifacts, files
-from xmlcli.storage.artifacts import identity as artifact_identity
 from xmlcli.storage.atomic import atomic_file
 from xmlcli.storage.workspace import Workspace, lock
 from xmlcli.version import __version__
 
-Identity = dict[str, Any]
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "nmslib")
 
 
@@ -62,46 +61,6 @@ class Session:
     on_done: Callable[[Call, float], None] = _ignore
 
 
-@dataclass(frozen=True)
-class Status:
-    """Whether a call would run, and why."""
-
-    call: Call
-    current: bool
-    reason: str
-
-
-def status(session: Session, calls: Sequence[Call]) -> list[Status]:
-    """Return for each call of a plan whether it would run now; nothing is written."""
-    stale: dict[object, Call] = {}
-    result = []
-    for call in calls:
-        waiting = [stale[ref] for ref in call.inputs.values() if ref in stale]
-        reason = f"{waiting[-1].name} runs first" if waiting else why_not_current(session, call)
-        if reason:
-            stale[call.output] = call
-        result.append(Status(call, reason is None, reason or "current"))
-    return result
-
-
-def why_not_current(session: Session, call: Call) -> str | None:
-    """Return the reason why the call has to run, None where its output is current."""
-    workspace = session.workspace
-    output = artifact_identity(workspace.artifact(call.output))
-    if output is None:
-        return "no output yet"
-    record = files.read_json(workspace.record(call.name))
-    if not isinstance(record, dict) or not isinstance(record.get("identity"), dict):
-        return "nothing says what made the output"
-    if record.get("output") != output:
-        return "the output is not the one on record"
-    try:
-        artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
-    except XmlcliError:
-        return "the output is damaged"
-    return _difference(record["identity"], _identity(session, call, recorded=record["identity"]))
-
-
 def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
     """Make every call of `calls` that is not current, in order; `plan` is the whole plan they are of.
 
@@ -110,6 +69,8 @@ def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
     """
     is_first = session.ranks.is_first
     with lock(session.workspace) if is_first else nullcontext():
+        if is_first:
+            publish_settings(session.workspace, session.config)
         for call in calls:
             reason = session.ranks.broadcast(partial(why_not_current, session, call))
             if reason is None:
@@ -125,12 +86,33 @@ def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
 
 def publish(workspace: Workspace, call: Call) -> None:
     """Write the metrics file of an evaluation where it is absent or differs from the artifact's."""
-    if call.stage != "evaluate" or call.cycle is None:
-        return
-    source, target = workspace.artifact(call.output) / "metrics.json", workspace.metrics(call.cycle)
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        with atomic_file(target) as path:
-            path.write_bytes(source.read_bytes())
+    if call.stage == "evaluate" and call.cycle is not None:
+        source = workspace.artifact(call.output) / "metrics.json"
+        _replace(workspace.metrics(call.cycle), source.read_bytes())
+
+
+def publish_settings(workspace: Workspace, config: Config) -> None:
+    """Write the settings of the last command, whatever files and overrides they came from, as one YAML file.
+
+    DVC compares its sections: a stage depends on values, wherever they stand. Hold the run's lock.
+    """
+    _replace(workspace.settings_path, settings_bytes(config))
+
+
+def settings_bytes(config: Config) -> bytes:
+    """Return all settings as YAML, in the order of `Config`."""
+    import yaml
+
+    values = config.parameters([f.name for f in fields(config)])
+    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
+    return text.encode()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file at once where its content differs."""
+    if not path.exists() or path.read_bytes() != content:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content)
 
 
 def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
@@ -186,58 +168,12 @@ def note_ranks(notes: dict[str, float], ranks: Ranks, sent_before: int) -> None:
 
 def _open_scratch(session: Session, job: Job) -> Identity:
     """Make the folder for checkpoints, emptied of those of another identity, and return the call's."""
-    identity, path = _identity(session, job.call), job.scratch / "identity.json"
-    if files.read_json(path) != identity:
+    identity, path = identify(session, job.call), job.scratch / "identity.json"
+    before = files.read_json(path)
+    if not isinstance(before, dict) or difference(before, identity):
         shutil.rmtree(job.scratch, ignore_errors=True)
         files.write_json(path, identity)
     return identity
-
-
-def _identity(session: Session, call: Call, recorded: Identity | None = None) -> Identity:
-    """Return what the call's output follows from.
-
-    Where the raw dataset is not on this machine, the sources on record are taken as still true.
-    """
-    stage = session.registry(call.stage)
-    identity: Identity = {
-        "stage": call.stage,
-        "VERSION": stage.version,
-        "parameters": session.config.parameters(stage.sections),
-        "inputs": {
-            kind: artifact_identity(session.workspace.artifact(ref)) for kind, ref in sorted(call.inputs.items())
-        },
-    }
-    if stage.sources is not None:
-        try:
-            identity["sources"] = stage.sources()(Job(call, session.workspace, session.config))
-        except DatasetError:
-            if recorded is None:
-                raise
-            identity["sources"] = recorded.get("sources")
-    return identity
-
-
-def _difference(old: Identity, new: Identity) -> str | None:
-    """Say in a few words what differs between two identities."""
-    if old == new:
-        return None
-    if old.get("VERSION") != new["VERSION"]:
-        return f"{new['stage']} is at VERSION {new['VERSION']}, was {old.get('VERSION')}"
-    for part, noun in (("inputs", "input"), ("sources", "raw file"), ("parameters", "parameter")):
-        before, now = _flat(old.get(part)), _flat(new.get(part))
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if changed and part == "parameters":
-            return ", ".join(f"{key} is {now.get(key)}, was {before.get(key)}" for key in changed)
-        if changed:
-            return f"{noun} {', '.join(changed)} changed"
-    return "another identity"
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, object]:
-    """Return nested dictionaries as {"outer.inner": value}."""
-    if not isinstance(value, dict):
-        return {prefix.rstrip("."): value}
-    return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{prefix}{key}.").items()}
 
 
 def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]:

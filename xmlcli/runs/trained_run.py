@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.config.overrides import flatten
 from xmlcli.config.sections import Config
 from xmlcli.features.tfidf import inverse_document_frequency
 from xmlcli.label_embeddings.word_centroids import without_smallest
@@ -84,13 +85,5 @@ class Trained:
             "dataset": data.pop("dataset"),
             "data": data,
             "metrics": self._evaluation.json("metrics.json"),
-            "parameters": _flat(self._config.parameters(sections)),
+            "parameters": flatten(self._config.parameters(sections)),
         }
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested dictionaries as {"outer.inner": value}."""
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {prefix + key: inner}
-    return found

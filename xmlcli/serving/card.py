@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xmlcli.metrics import METRIC_NAMES
 from xmlcli.serving.contents import ModelContents
 from xmlcli.version import __version__
-
-_KINDS = ("P", "PSP", "nDCG", "PSnDCG", "R")
 
 
 def write_card(contents: ModelContents, size: int) -> str:
@@ -77,7 +76,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     if ks:
         lines = [f"| | {' | '.join(f'@{k}' for k in ks)} |", "|---" * (len(ks) + 1) + "|"]
     for split, values in splits.items():
-        for kind in _KINDS:
+        for kind in METRIC_NAMES:
             cells = [f"{values[f'{kind}@{k}']:.2f}" if f"{kind}@{k}" in values else "" for k in ks]
             lines += [f"| {split} {kind} | {' | '.join(cells)} |"] if any(cells) else []
     return lines

@@ -16,7 +16,7 @@ from xmlcli.arrays import Floats, Ints
 from xmlcli.classifiers.tensor_names import has_label_rows
 from xmlcli.config.sections import EvaluateConfig
 from xmlcli.label_embeddings.word_centroids import without_smallest
-from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k
+from xmlcli.metrics import METRIC_NAMES, Metric, drop_filtered, evaluate_top_k
 from xmlcli.prediction.calibration import calibrated
 from xmlcli.prediction.engine import DocumentEncoder, Engine
 from xmlcli.prediction.fit import choose_beta, fit_logistic
@@ -81,7 +81,7 @@ def measure(
     config: EvaluateConfig, prepared: Artifact, validation: Ints, test: Ints, inverse_propensity: Floats
 ) -> dict[str, Any]:
     """Return the metrics of rankings int32 (n, k) of the validation and the test documents, and the best possible."""
-    metrics = [Metric(name, k) for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in config.ks]
+    metrics = [Metric(name, k) for name in METRIC_NAMES for k in config.ks]
     Y, Y_test = prepared.csr("Y_validation.npz"), prepared.csr("Y_test.npz")
     measured: dict[str, Any] = {
         "validation": evaluate_top_k(validation, Y, inverse_propensity, metrics) if Y.shape[0] else {}

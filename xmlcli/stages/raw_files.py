@@ -13,16 +13,7 @@ from xmlcli.storage import files
 
 def find_raw(job: Job) -> DatasetFolder:
     """Return the job's dataset. Raises DatasetError where there is none."""
-    return locate(job.call.run.dataset, search_folders(job.workspace.root))
-
-
-def search_folders(root: Path) -> list[Path]:
-    """Return where names are looked up: data/ of the root, data/ here, and the folders of XMLCLI_DATA."""
-    folders = data_folders(root)
-    here = Path("data")
-    if here.resolve() != folders[0].resolve():
-        folders.insert(1, here)
-    return folders
+    return locate(job.call.run.dataset, data_folders(job.workspace.root))
 
 
 def sources(job: Job) -> dict[str, str]:

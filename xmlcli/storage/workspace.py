@@ -5,6 +5,7 @@ artifacts/<run>/cycle<c>/<kind>/
 metrics/<run>/cycle<c>.json             what `dvc metrics show` reads
 runs/<run>/<call>.json                  what made an artifact, and what it cost
 runs/<run>/run.json                     the dataset, profile and overrides of the run
+runs/<run>/settings.yaml                all settings of the last command that ran stages
 scratch/<run>/<call>/                   checkpoints of a call that has not finished
 scratch/<run>/lock                      held while a run writes
 """
@@ -74,6 +75,11 @@ class Workspace:
         """Return the file that says what the call used when it last finished."""
         return self.root / "runs" / self.run / f"{call}.json"
 
+    @property
+    def settings_path(self) -> Path:
+        """The file with all settings of the run, which DVC compares."""
+        return self.root / "runs" / self.run / "settings.yaml"
+
     def scratch(self, call: str) -> Path:
         """Return the folder of the call's checkpoints."""
         return self.root / "scratch" / self.run / call
@@ -125,5 +131,5 @@ def _remove_leftovers(workspace: Workspace) -> None:
         for folder in [*base.glob(pattern), *base.glob(f"cycle*/{pattern}")]:
             shutil.rmtree(folder)
     for folder in (workspace.root / "runs" / workspace.run, workspace.root / "metrics" / workspace.run):
-        for file in folder.glob(f".*{TEMPORARY}.json"):
+        for file in folder.glob(f".*{TEMPORARY}.*"):
             file.unlink()

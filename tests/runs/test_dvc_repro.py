@@ -1,0 +1,147 @@
+"""`dvc repro` after an edit of a pipeline file: exactly the stages run again whose settings changed.
+
+The stages are fakes that always write the same bytes, so that a stage runs for its own settings alone and not for its
+inputs; `settings` is the program's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from support.fake_stages import PIPELINE
+from support.paths import PROJECT
+
+from xmlcli.config.load import load_config
+from xmlcli.runs import dvc_table
+from xmlcli.runs.plan import plan
+from xmlcli.runs.stage_registry import find_stage, module_name
+from xmlcli.stages.call import RunId
+
+RUNS = (RunId("demo", "mine"), RunId("demo", "other"))
+FILES = {
+    "mine": "base: default\nclf: {epochs: 3}\nevaluate: {voters: null}\n",
+    "other": "base: mine\nseed: 7\nclf:\n  epochs: 5\n",
+}
+FAKE = """#!{python} -SE
+import os, pathlib, sys
+stage, dataset, options = sys.argv[1], sys.argv[3], dict(zip(sys.argv[2::2], sys.argv[3::2]))
+run = "-".join([dataset] + [options[o] for o in ("--profile",) if o in options])
+name = "-".join([stage] + [options[o] for o in ("--cycle",) if o in options])
+with open("log", "a") as log:
+    print(run, name, file=log)
+if stage == "settings":
+    os.execv("{python}", ["{python}", "-m", "xmlcli", *sys.argv[1:]])
+base, cycle = pathlib.Path("artifacts", run), options.get("--cycle", "0")
+kind = {{"init-clf": "clf", "train-clf": "clf", "embed-labels": "labels", "evaluate": "evaluation"}}.get(stage, stage)
+folder = base / "prepared" if stage == "prepare" else base / f"cycle{{cycle}}" / kind
+folder.mkdir(parents=True)
+(folder / "content").write_text(name)
+if stage == "evaluate":
+    metrics = pathlib.Path("metrics", run, f"cycle{{cycle}}.json")
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text("{{}}")
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A DVC project whose runs were made once; `mine` builds on `default`, `other` on `mine`."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(PROJECT / "dvc.yaml", folder)
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "default.yaml").write_text(PIPELINE.read_text().replace("\ncycles: 2", "\ncycles: 1"))
+    for name, text in FILES.items():
+        (folder / "pipelines" / f"{name}.yaml").write_text(text)
+    modules = [f"xmlcli/stages/{module_name(stage)}.py" for stage in stages_of(PIPELINE)]
+    for source in (*modules, "xmlcli/datasets/synthetic/demo.py"):  # DVC reads VERSION there, Python elsewhere
+        (folder / source).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / source, folder / source)
+    command = folder / ".venv" / "bin" / "xmlcli"
+    command.parent.mkdir(parents=True)
+    command.write_text(FAKE.format(python=sys.executable))
+    command.chmod(0o755)
+    Repo.init(str(folder), no_scm=True).close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONSAFEPATH", "1")  # or the folder's xmlcli/ would be imported, which lacks most modules
+        patch.setenv("PYTHONPATH", str(PROJECT))
+        patch.chdir(folder)
+        table = [(run, load_config(folder / "pipelines" / f"{run.profile}.yaml")) for run in RUNS]
+        dvc_table.write(folder / "params.yaml", dvc_table.table(table))
+        expected = {f"{run.name} {call.name}" for run, config in table for call in plan(config, run)}
+        assert repro(folder) == expected | {f"{run.name} settings" for run in RUNS}
+        yield folder
+
+
+def stages_of(pipeline: Path) -> list[str]:
+    return list(dict.fromkeys(call.stage for call in plan(load_config(pipeline), RUNS[0])))
+
+
+def repro(folder: Path) -> set[str]:
+    """Run what DVC finds changed, and return it as "run call"."""
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    with Repo(str(folder)) as repo:
+        repo.reproduce()
+    lines = log.read_text().splitlines() if log.exists() else []
+    assert len(lines) == len(set(lines)), "nothing runs twice"
+    return set(lines)
+
+
+def depending_on(sections: set[str], folder: Path, run: RunId) -> set[str]:
+    """Return the calls of a run that depend on any of the sections, as "run call"."""
+    calls = plan(load_config(folder / "pipelines" / f"{run.profile}.yaml"), run)
+    return {f"{run.name} {call.name}" for call in calls if sections & set(find_stage(call.stage).sections)}
+
+
+EDITS = {
+    "values of the base, of which the others have two of their own": (
+        {"default": [("seed: 1", "seed: 2"), ("min_df: 2", "min_df: 3"), ("  epochs: 2 # one", "  epochs: 4 # one")]},
+        {"demo-mine": {"seed", "prepare"}, "demo-other": {"prepare"}},
+    ),
+    "a value of the base that all have of their own": ({"default": [("voters: 50", "voters: 40")]}, {}),
+    "values of a file that another builds on": (
+        {"mine": [("epochs: 3", "epochs: 6"), ("voters: null", "voters: null, top_k: 50")]},
+        {"demo-mine": {"clf", "evaluate"}, "demo-other": {"evaluate"}},
+    ),
+    "a value, and one that was the base's": (
+        {"other": [("  epochs: 5\n", "  epochs: 4\nmodel: {dropout: 0.1}\n")]},
+        {"demo-other": {"clf", "model"}},
+    ),
+    "another base": ({"other": [("base: mine", "base: default")]}, {"demo-other": {"evaluate"}}),
+    "a comment": ({"default": [("cycles: 1 # the", "cycles: 1 # what the")]}, {}),
+}
+
+
+@pytest.mark.parametrize(("edits", "changed"), EDITS.values(), ids=EDITS)
+def test_an_edit_runs_again_what_depends_on_a_changed_value_and_nothing_else(
+    trained: Path, edits: dict[str, list[tuple[str, str]]], changed: dict[str, set[str]]
+) -> None:
+    expected = {call for run in RUNS for call in depending_on(changed.get(run.name, set()), trained, run)}
+    kept = [trained / "dvc.lock", *trained.glob("pipelines/*.yaml"), *trained.glob("runs/*/settings.yaml")]
+    contents = [file.read_bytes() for file in kept]
+    try:
+        for name, replacements in edits.items():
+            path = trained / "pipelines" / f"{name}.yaml"
+            for before, after in replacements:
+                assert path.read_text().count(before) == 1
+                path.write_text(path.read_text().replace(before, after))
+        made = repro(trained)
+    finally:
+        for restored, content in zip(kept, contents, strict=True):
+            restored.write_bytes(content)
+    assert {call for call in made if not call.endswith(" settings")} == expected
+
+
+def test_nothing_runs_where_nothing_was_edited(trained: Path) -> None:
+    assert repro(trained) == set()
+
+
+def test_settings_that_were_removed_come_back_and_nothing_else_runs(trained: Path) -> None:
+    (trained / "runs" / "demo-mine" / "settings.yaml").unlink()
+    assert repro(trained) <= {"demo-mine settings"}
+    assert (trained / "runs" / "demo-mine" / "settings.yaml").is_file()

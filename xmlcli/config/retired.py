@@ -1,0 +1,14 @@
+"""Settings that are no longer there, because every pipeline had the same value and no experiment asked for another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RETIRED: Mapping[str, Any] = {"prepare.ngram_max": 1, "prepare.max_features": None, "clf.residual_rate": 1.0}
+"""section.key → the value that the program now always uses."""
+
+
+def without_retired(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"section.key": value} without the retired settings whose value is the one now always used."""
+    return {key: value for key, value in settings.items() if key not in RETIRED or value != RETIRED[key]}
