@@ -47,7 +47,6 @@ TRAINED = {
     "hard negatives": ["clf.hard_negatives=0"],
     "random negatives": ["clf.random_negatives=0"],
     "negatives of the whole batch": ["clf.negatives=document"],
-    "RMSprop: Adagrad by rows": ["clf.optimiser=adagrad"],
     "RMSprop: Adam, with momentum": ["clf.optimiser=adam"],
     "steps of phase 3: encoder and classifiers as they start": ["clf.epochs=0", "clf.max_epochs=0"],
     "the sparse part": ["linear.enabled=false"],

@@ -22,6 +22,7 @@ from xmlcli.classifiers.training import Step, TrainingData, train, train_step
 from xmlcli.classifiers.training_state import TrainingState
 from xmlcli.config.sections import ClfConfig, ModelConfig
 from xmlcli.encoder.encoder import TokenUse, encode
+from xmlcli.kernels.csr import CsrRows
 
 ENCODER = ModelConfig(dim=6, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
 
@@ -56,7 +57,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     monkeypatch.setattr(training, "_LABELS", 1)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_state(20, 15, replace(ENCODER, residual=residual), "adagrad")
+    model = drawn_state(20, 15, replace(ENCODER, residual=residual), "adam")
     model.classifiers.start_random(2)
     if model.encoder.residual is not None:
         model.encoder.residual.weight.data += 0.3 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
@@ -74,7 +75,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     optimisers = [Recorder(model.encoder.tokens), Recorder(W.detach()), Recorder(b.detach())]
     model.tokens_optimiser, model.weight_optimiser, model.bias_optimiser = optimisers
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
-    step = Step(X, TokenUse.of(X), targets, kept=[])
+    step = Step(X, TokenUse.of(CsrRows.of(X)), targets, kept=[])
     with ThreadPoolExecutor(2) as pool:
         train_step(model, step, learning_rate=0.5, token_rate=0.7, residual_rate=0.0, pool=pool)
     assert [optimiser.rate for optimiser in optimisers] == [0.7, 0.5, 0.5]
@@ -91,7 +92,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
 def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     Y, shortlist = batch(0, L=40)
     targets = draw_targets(Y, shortlist, np.arange(38), BATCH, np.random.default_rng(0))
-    model = drawn_state(20, 40, replace(ENCODER, dim=32), "adagrad")
+    model = drawn_state(20, 40, replace(ENCODER, dim=32), "adam")
     model.classifiers.start_random(1)
     documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
     found: dict[torch.dtype, list[torch.Tensor]] = {}
@@ -112,7 +113,7 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     none = np.zeros(0, np.int64)
-    model = drawn_state(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adam")
     with ThreadPoolExecutor(1) as pool:
         found = training.label_gradients(
             torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *_: pytest.fail("moved"), pool
@@ -180,7 +181,7 @@ def test_token_vectors_and_the_residual_block_have_rates_of_their_own(monkeypatc
 def test_labels_without_documents_keep_their_classifiers() -> None:
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_state(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adam")
     model.classifiers.start_random(2)
     before = model.classifiers.weight.clone()
     data = TrainingData.of(X, Y, shortlist)

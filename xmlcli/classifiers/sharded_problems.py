@@ -7,9 +7,10 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Ints
-from xmlcli.classifiers.one_vs_rest import LabelProblems, label_problems
+from xmlcli.classifiers.one_vs_rest import label_problems
 from xmlcli.classifiers.training import TrainingData
 from xmlcli.distributed.ranks import Ranks
+from xmlcli.kernels.descent import LabelProblems
 
 _BLOCK = 1 << 16  # documents of each rank in one exchange
 

@@ -72,9 +72,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the weights that prediction needs, on the CPU."""
-        encoder = {f"encoder.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        classifiers = {"classifiers.weight": self.classifiers.weight, "classifiers.bias": self.classifiers.bias}
-        return {name: tensor.detach().cpu() for name, tensor in (encoder | classifiers).items()}
+        return weight_tensors(self.encoder, self.classifiers)
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """Return the optimisers' state, on the CPU."""
@@ -100,6 +98,13 @@ class TrainingState:
             ("bias", self.bias_optimiser),
         ]
         return found if self.residual_optimiser is None else [*found, ("residual", self.residual_optimiser)]
+
+
+def weight_tensors(encoder: Encoder, classifiers: Classifiers) -> dict[str, torch.Tensor]:
+    """Return the weights that prediction needs, on the CPU, by name."""
+    tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    tensors |= {"classifiers.weight": classifiers.weight, "classifiers.bias": classifiers.bias}
+    return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
 
 
 def empty_state(

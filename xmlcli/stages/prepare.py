@@ -98,11 +98,9 @@ def make_features(raw: RawDataset, config: PrepareConfig, progress: Progress) ->
         return _given_features(raw, raw.train.X, config)
     assert raw.train.texts is not None
     options = FeatureConfig(
-        ngram_max=config.ngram_max,
         char_ngrams=config.char_ngrams,
         char_ngrams_below=config.char_ngrams_below,
         min_df=config.min_df,
-        max_features=config.max_features,
         sublinear_tf=config.sublinear_tf,
         use_idf=config.use_idf,
     )
