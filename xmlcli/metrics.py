@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.errors import UsageError
+from xmlcli.kernels.hits import mark_hits
 from xmlcli.machine.threads import over_rows
 
 Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
@@ -117,21 +117,8 @@ def evaluate_top_k(
 def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     """Return whether each of `top` is a true label of its row, bool (n, k). `Y` stores no zero."""
     hits, L = np.zeros(top.shape, np.bool_), Y.shape[1]
-    over_rows(len(top), lambda first, last: _mark_hits(top, Y.indptr, Y.indices, L, first, last, hits), cost=1e4)
+    over_rows(len(top), lambda first, last: mark_hits(top, Y.indptr, Y.indices, L, first, last, hits), cost=1e4)
     return hits
-
-
-@njit(cache=True, nogil=True)
-def _mark_hits(top, offsets, labels, num_labels, first, last, hits):  # type: ignore[no-untyped-def]  # pragma: no cover
-    true = np.zeros(num_labels + 1, np.bool_)
-    for i in range(first, last):
-        own = labels[offsets[i] : offsets[i + 1]]
-        for label in own:
-            true[label] = True
-        for j in range(top.shape[1]):
-            hits[i, j] = true[top[i, j]]
-        for label in own:
-            true[label] = False
 
 
 def top_k(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int32]:

@@ -21,7 +21,7 @@ ENCODER = ModelConfig(dim=6, start="spectral", document_norm=0.5, activation="ge
 def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     Y, shortlist = batch(0, L=40)
     targets = draw_targets(Y, shortlist, np.arange(38), BATCH, np.random.default_rng(0))
-    model = drawn_state(20, 40, replace(ENCODER, dim=32), "adagrad")
+    model = drawn_state(20, 40, replace(ENCODER, dim=32), "adam")
     model.classifiers.start_random(1)
     documents = torch.nn.functional.normalize(torch.randn(12, 32, generator=torch.Generator().manual_seed(3)), dim=1)
     found: dict[torch.dtype, list[torch.Tensor]] = {}
@@ -42,7 +42,7 @@ def test_gradients_in_half_precision_are_near_those_in_full(monkeypatch: pytest.
 
 def test_a_rank_none_of_whose_labels_is_in_the_batch_adds_nothing() -> None:
     none = np.zeros(0, np.int64)
-    model = drawn_state(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adam")
     with ThreadPoolExecutor(1) as pool:
         found = label_gradients.label_gradients(
             torch.ones(4, 6), model.classifiers, Targets(none, none, none, None), lambda *_: pytest.fail("moved"), pool

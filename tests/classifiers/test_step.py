@@ -18,6 +18,7 @@ from xmlcli.classifiers.step import Step, train_step
 from xmlcli.classifiers.targets import draw_targets
 from xmlcli.config.sections import ClfConfig, ModelConfig
 from xmlcli.encoder.encoder import TokenUse
+from xmlcli.kernels.csr import CsrRows
 
 ENCODER = ModelConfig(dim=6, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
 
@@ -52,7 +53,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     monkeypatch.setattr(label_gradients, "_LABELS", 1)
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_state(20, 15, replace(ENCODER, residual=residual), "adagrad")
+    model = drawn_state(20, 15, replace(ENCODER, residual=residual), "adam")
     model.classifiers.start_random(2)
     if model.encoder.residual is not None:
         model.encoder.residual.weight.data += 0.3 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
@@ -70,7 +71,7 @@ def test_a_step_follows_the_gradient_of_the_whole_logistic_loss(
     optimisers = [Recorder(model.encoder.tokens), Recorder(W.detach()), Recorder(b.detach())]
     model.tokens_optimiser, model.weight_optimiser, model.bias_optimiser = optimisers
     targets = draw_targets(Y, shortlist, np.arange(13), config, np.random.default_rng(0))
-    step = Step(X, TokenUse.of(X), targets, kept=[])
+    step = Step(X, TokenUse.of(CsrRows.of(X)), targets, kept=[])
     with ThreadPoolExecutor(2) as pool:
         train_step(model, step, learning_rate=0.5, token_rate=0.7, pool=pool)
     assert [optimiser.rate for optimiser in optimisers] == [0.7, 0.5, 0.5]

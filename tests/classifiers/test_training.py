@@ -67,7 +67,7 @@ def test_token_vectors_have_a_rate_of_their_own(monkeypatch: pytest.MonkeyPatch)
 def test_labels_without_documents_keep_their_classifiers() -> None:
     Y, shortlist = batch(0)
     X = sparse_rows(12, 20, 4, np.random.default_rng(1))
-    model = drawn_state(20, 15, ENCODER, "adagrad")
+    model = drawn_state(20, 15, ENCODER, "adam")
     model.classifiers.start_random(2)
     before = model.classifiers.weight.clone()
     data = TrainingData.of(X, Y, shortlist)

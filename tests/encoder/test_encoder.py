@@ -14,6 +14,7 @@ from torch import nn
 from xmlcli.config.sections import ModelConfig
 from xmlcli.encoder import encoder as module
 from xmlcli.encoder.encoder import Encoder, TokenUse, bag, encode, unit
+from xmlcli.kernels.csr import CsrRows
 
 OURS = ModelConfig(dim=8, start="spectral", document_norm=0.5, activation="gelu", dropout=0.5, residual=True)
 AUTHORS = replace(OURS, start="random", activation="relu")
@@ -90,7 +91,7 @@ def test_bags_and_their_token_gradient_are_autograds() -> None:
     assert torch.allclose(bags, dense, atol=1e-6)
     grad = torch.randn(20, 8)
     dense.backward(grad)
-    use = TokenUse.of(X)
+    use = TokenUse.of(CsrRows.of(X))
     rows, parts = use.rows, [(0, 5), (5, len(use.rows))]
     total, on_card = (torch.cat([of(grad, *part) for part in parts]) for of in (use.gradient, use._gradient_on_card))
     assert torch.allclose(on_card, total, atol=1e-5)

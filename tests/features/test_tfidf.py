@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -29,9 +30,7 @@ TEXTS = [
 
 def vectorizer(config: FeatureConfig) -> TfidfVectorizer:
     return TfidfVectorizer(
-        ngram_range=(1, config.ngram_max),
         min_df=config.min_df,
-        max_features=config.max_features,
         sublinear_tf=config.sublinear_tf,
         use_idf=config.use_idf,
         dtype=np.float32,
@@ -55,11 +54,10 @@ def assert_same(texts: list[str], others: list[str], config: FeatureConfig) -> N
     np.testing.assert_allclose(features.transform(others).toarray(), reference.transform(others).toarray(), atol=1e-6)
 
 
-@pytest.mark.parametrize("ngram_max", [1, 2, 3])
 @pytest.mark.parametrize("min_df", [1, 2])
 @pytest.mark.parametrize(("sublinear_tf", "use_idf"), [(True, True), (False, True), (True, False)])
-def test_features_equal_scikit_learn(ngram_max: int, min_df: int, sublinear_tf: bool, use_idf: bool) -> None:
-    config = FeatureConfig(ngram_max=ngram_max, min_df=min_df, sublinear_tf=sublinear_tf, use_idf=use_idf)
+def test_features_equal_scikit_learn(min_df: int, sublinear_tf: bool, use_idf: bool) -> None:
+    config = FeatureConfig(min_df=min_df, sublinear_tf=sublinear_tf, use_idf=use_idf)
     assert_same(TEXTS, ["brown fox unknown quick x brown dog", "", "UNKNOWN"], config)
 
 
@@ -71,13 +69,10 @@ sentences = words.map(" ".join)
 @given(
     texts=st.lists(sentences | st.text(max_size=15), min_size=1, max_size=6),
     others=st.lists(sentences, max_size=3),
-    ngram_max=st.integers(1, 3),
     min_df=st.integers(1, 2),
 )
-def test_features_of_random_texts_equal_scikit_learn(
-    texts: list[str], others: list[str], ngram_max: int, min_df: int
-) -> None:
-    assert_same(texts, [*others, ""], FeatureConfig(ngram_max=ngram_max, min_df=min_df))
+def test_features_of_random_texts_equal_scikit_learn(texts: list[str], others: list[str], min_df: int) -> None:
+    assert_same(texts, [*others, ""], FeatureConfig(min_df=min_df))
 
 
 def with_char_ngrams(config: FeatureConfig) -> TfidfVectorizer:
@@ -86,13 +81,12 @@ def with_char_ngrams(config: FeatureConfig) -> TfidfVectorizer:
     ngrams = CountVectorizer(analyzer="char_wb", ngram_range=(config.char_ngrams, config.char_ngrams)).build_analyzer()
 
     def analyzer(text: str) -> list[str]:
-        found = words(text)
-        return found + [f"#{ngram}" for word in found for ngram in ngrams(word)]
+        own = words(text)
+        return own + [f"#{ngram}" for word in own for ngram in ngrams(word)]
 
     return TfidfVectorizer(
         analyzer=analyzer,
         min_df=config.min_df,
-        max_features=config.max_features,
         sublinear_tf=config.sublinear_tf,
         use_idf=config.use_idf,
         dtype=np.float32,
@@ -137,7 +131,7 @@ def test_character_n_grams_equal_scikit_learn(
         assert (again.transform([text]) != again.transform([text, ""])[:1]).nnz == 0
 
 
-def test_long_texts_go_by_words_alone() -> None:
+def test_long_texts_have_no_character_n_grams() -> None:
     short, long = FeatureConfig(min_df=1, char_ngrams=3, char_ngrams_below=5), FeatureConfig(min_df=1)
     texts = ["red fox", "a brown fox and one cat"]  # seven words of two letters or more
     assert TextFeatures.fit(texts, short).char_ngrams[:3] == [" an", " br", " ca"]
@@ -165,15 +159,6 @@ def test_terms_are_counted_block_by_block(monkeypatch: pytest.MonkeyPatch) -> No
     assert features.transform([]).shape == (0, X.shape[1])
 
 
-def test_the_most_frequent_of_words_and_n_grams_are_kept() -> None:
-    texts = ["abc abc abc xyz", "abc", "xyz"]
-    features, X = TextFeatures.fit_transform(texts, FeatureConfig(min_df=1, char_ngrams=4, max_features=3))
-    assert (features.terms, features.char_ngrams) == (["abc"], [" abc", "abc "])
-    assert X.shape == (3, 3)
-    features = TextFeatures.fit(texts, FeatureConfig(min_df=1, char_ngrams=4, max_features=4))
-    assert (features.terms, features.char_ngrams) == (["abc", "xyz"], [" abc", "abc "])
-
-
 def test_n_grams_without_a_word_frequent_enough() -> None:
     features = TextFeatures.fit(["birdsong", "birdhouse"], FeatureConfig(char_ngrams=4))
     assert features.terms == []
@@ -181,32 +166,31 @@ def test_n_grams_without_a_word_frequent_enough() -> None:
     np.testing.assert_allclose(features.transform(["bird", "", "bird"]).toarray()[[0, 2]], [[0.5**0.5] * 2] * 2)
 
 
-def test_most_frequent_terms_are_kept() -> None:
-    texts = ["aa aa aa bb bb cc dd", "aa bb cc", "cc"]  # aa 4, bb 3, cc 3, dd 1; "bb bb" and the like are rarer
-    config = FeatureConfig(max_features=3, min_df=1)
-    assert_same(texts, texts, config)
-    assert TextFeatures.fit(texts, config).terms == ["aa", "bb", "cc"]
-    assert TextFeatures.fit(texts, FeatureConfig(max_features=2, min_df=1)).terms == ["aa", "bb"]  # tie: alphabet
-
-
 def test_saved_features_are_the_same_features() -> None:
-    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig(ngram_max=2))
+    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig())
     again = TextFeatures.from_json(json.loads(json.dumps(features.to_json())))
     assert again.config == features.config
     np.testing.assert_array_equal(again.transform(TEXTS).toarray(), X.toarray())
 
 
 def test_features_saved_before_there_were_character_n_grams_are_read() -> None:
-    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig(ngram_max=2))
+    features, X = TextFeatures.fit_transform(TEXTS, FeatureConfig())
     saved = features.to_json() | {"format": 1}
     del saved["char_ngrams"], saved["config"]["char_ngrams"], saved["config"]["char_ngrams_below"]
     np.testing.assert_array_equal(TextFeatures.from_json(saved).transform(TEXTS).toarray(), X.toarray())
 
 
-def test_n_gram_whose_words_are_no_terms_is_still_found() -> None:
-    features = TextFeatures(FeatureConfig(ngram_max=2), ["aa bb", "cc"], np.ones(2, np.float32))
-    found = features.transform(["x aa y bb cc", "bb aa"]).toarray()
-    np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5], [0.0, 0.0]], rtol=1e-6)
+def test_saved_features_say_that_they_hold_no_n_grams_of_words() -> None:
+    saved = TextFeatures.fit(TEXTS, FeatureConfig()).to_json()
+    assert saved["config"] == asdict(FeatureConfig()) | {"ngram_max": 1, "max_features": None}
+
+
+@pytest.mark.parametrize("change", [{"ngram_max": 2}, {"max_features": 9}])
+def test_saved_features_with_n_grams_of_words_are_refused(change: dict[str, int]) -> None:
+    saved = TextFeatures.fit(TEXTS, FeatureConfig()).to_json()
+    saved["config"] |= change
+    with pytest.raises(ArtifactError, match="n-grams of words"):
+        TextFeatures.from_json(saved)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +227,7 @@ def test_given_features_are_weighted_as_scikit_learn_weighs_them() -> None:
 
 
 def test_how_many_entries_are_weighed_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts, config = TEXTS * 3, FeatureConfig(ngram_max=2, char_ngrams=3)
+    texts, config = TEXTS * 3, FeatureConfig(char_ngrams=3)
     fitted, whole = TextFeatures.fit_transform(texts, config)
     monkeypatch.setattr(tfidf, "_ENTRIES", 7)
     found, X = TextFeatures.fit_transform(texts, config)

@@ -22,7 +22,7 @@ def used_kernels(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         kernel = getattr(row_scores, name)
 
         def noted(*args: Any, name: str = name, kernel: Any = kernel) -> None:
-            if name == "_by_document" or len(args[9]):
+            if name == "_by_document" or len(args[2]):
                 used.add(name)
             kernel(*args)
 
@@ -69,16 +69,16 @@ def test_labels_of_long_rows_and_many_documents_are_scored_at_once_the_others_do
     candidates = np.tile(np.array([0, 1, 3, 4], np.int32), (50, 1))
     candidates[0, 1] = 2
     candidates[1:, 1] = 6  # padding
-    by_label, ends, places = row_scores._group(candidates, W.indptr, 4.0)
+    by_label, offsets, cells = row_scores._group(candidates, W.indptr, 4.0)
     assert by_label.tolist() == [True, False, False, False, False, False]
-    assert np.diff(ends).tolist() == [50, 0, 0, 0, 0, 0]
-    assert places.tolist() == [4 * i for i in range(50)]
-    by_label, ends, places = row_scores._group(candidates[:20], W.indptr, 4.0)
+    assert np.diff(offsets).tolist() == [50, 0, 0, 0, 0, 0]
+    assert cells.tolist() == [4 * i for i in range(50)]
+    by_label, offsets, cells = row_scores._group(candidates[:20], W.indptr, 4.0)
     assert by_label.any()
-    assert len(places) == 20
-    by_label, ends, places = row_scores._group(np.hstack([candidates] * 2 + [candidates[:, 3:]] * 8), W.indptr, 4.0)
+    assert len(cells) == 20
+    by_label, offsets, cells = row_scores._group(np.hstack([candidates] * 2 + [candidates[:, 3:]] * 8), W.indptr, 4.0)
     assert not by_label.any(), "what one label saves is less than counting so many others costs"
-    assert (len(ends), len(places)) == (7, 0)
+    assert (len(offsets), len(cells)) == (7, 0)
 
 
 @pytest.mark.parametrize("num_documents", [0, 1, 2, 40, 1000])

@@ -25,6 +25,7 @@ from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.torch_collectives import TorchCollectives
 from xmlcli.encoder.encoder import TokenUse, encode
 from xmlcli.encoder.head import draw_kept
+from xmlcli.kernels.csr import CsrRows
 from xmlcli.runs import identity, runner
 from xmlcli.shortlists.exact_index import ExactIndex
 
@@ -33,13 +34,13 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 ENCODER = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.0, residual=True)
 
 
-@pytest.mark.parametrize("optimiser", ["rmsprop", "adam", "adagrad"])
+@pytest.mark.parametrize("optimiser", ["rmsprop", "adam"])
 def test_a_step_is_the_cpus(optimiser: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(label_gradients, "matrix_dtype", lambda device: torch.float32)
     X, Y = collection(40, 10, 0)
     rows, columns = Y.nonzero()
     targets = Targets(np.arange(10), rows.astype(np.int64), columns.astype(np.int64), None)
-    step = Step(X, TokenUse.of(X), targets, draw_kept(2, 40, 16, 0.3, np.random.default_rng(0)))
+    step = Step(X, TokenUse.of(CsrRows.of(X)), targets, draw_kept(2, 40, 16, 0.3, np.random.default_rng(0)))
     found: dict[str, TrainingState] = {}
     for device in ("cpu", "cuda"):
         model = found[device] = drawn_state(X.shape[1], 10, ENCODER, optimiser, device=device)

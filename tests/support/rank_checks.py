@@ -130,7 +130,7 @@ def check_training(ranks: Ranks) -> None:
     mine = ranks.share(20)
     label_gradients.matrix_dtype = lambda device: torch.float32
     encoder = ModelConfig(dim=16, start="spectral", document_norm=0.5, activation="gelu", dropout=0.3, residual=True)
-    for changes in ({}, {"negatives": "document", "max_positives": 2}, {"optimiser": "adagrad"}):
+    for changes in ({}, {"negatives": "document", "max_positives": 2}, {"optimiser": "adam"}):
         config = replace(
             make_config().clf, epochs=2, min_documents=0, batch_size=32, min_batches=1, random_negatives=3,
             hard_negatives=4, learning_rate=0.02, **changes,

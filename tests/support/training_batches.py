@@ -13,7 +13,7 @@ from support.planted_data import labels
 from xmlcli.config.sections import ClfConfig
 
 BATCH = replace(
-    make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adagrad",
+    make_config().clf, epochs=2, min_documents=0, max_epochs=20, batch_size=32, min_batches=1, optimiser="adam",
     learning_rate=0.1, token_rate_documents=None, schedule="linear", negatives="batch",
     hard_negatives=3, random_negatives=0, max_positives=None,
 )  # fmt: skip

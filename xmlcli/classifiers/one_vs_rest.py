@@ -1,4 +1,4 @@
-"""The sparse part of phase 3: for each label a linear classifier on the words themselves, on the same shortlists.
+"""The linear one-vs-rest part of phase 3: for each label a linear classifier on the words, on the same shortlists.
 
 Dense vectors generalise, exact words decide; the two together beat either. Label l gets the minimiser of
 
@@ -12,39 +12,33 @@ where the words say nothing. Solved by dual coordinate descent (Hsieh et al. 200
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Floats, Ints, Longs
 from xmlcli.config.sections import LinearConfig
-from xmlcli.kernels.csr import packed, unsigned
-from xmlcli.kernels.descent import count_entries, count_pairs, group_pairs, solve
+from xmlcli.kernels.csr import CsrRows, RowBuffer, packed
+from xmlcli.kernels.descent import (
+    DescentOptions,
+    Documents,
+    LabelPairs,
+    LabelProblems,
+    count_entries,
+    count_pairs,
+    group_pairs,
+    solve,
+)
 from xmlcli.machine.threads import WorkQueue, row_pool
 from xmlcli.progress import Progress, silent
 
-Block = tuple[npt.NDArray[np.int64], Ints, Floats]
+Block = tuple[Longs, Ints, Floats]
 """Classifiers of consecutive labels: entries a label, and their columns and values one after the other."""
 
 _ROWS = 65_536
 _BLOCK_ENTRIES = 1_000_000  # of which a thread takes a hundredth of a second, or two
 _ABSENT = -1.0  # where the bias starts and is drawn to
-
-
-@dataclass(frozen=True)
-class LabelProblems:
-    """The documents of each label's problem, grouped by label.
-
-    Attributes:
-        offsets: int64 (L + 1,); documents: int32, ascending for each label; signs: int8, 1 or -1.
-    """
-
-    offsets: npt.NDArray[np.int64]
-    documents: Ints
-    signs: npt.NDArray[np.int8]
 
 
 def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> LabelProblems:
@@ -54,12 +48,12 @@ def label_problems(Y: sp.csr_matrix, shortlist: Ints | sp.csr_matrix) -> LabelPr
     """
     wanted = Y.getnnz(axis=0) > 0
     if isinstance(shortlist, np.ndarray):
-        labels, ends = shortlist.ravel(), np.arange(0, shortlist.size + 1, max(shortlist.shape[1], 1))
+        indptr, labels = np.arange(0, shortlist.size + 1, max(shortlist.shape[1], 1)), shortlist.ravel()
     else:
-        labels, ends = shortlist.indices, shortlist.indptr
-    pairs = (Y.indptr, Y.indices, ends, labels, wanted)
-    offsets = np.append(0, np.cumsum(count_pairs(*pairs)))
-    return LabelProblems(offsets, *group_pairs(*pairs, offsets))
+        indptr, labels = shortlist.indptr, shortlist.indices
+    pairs = LabelPairs(Y.indptr, Y.indices, indptr, labels, wanted)
+    offsets = np.append(0, np.cumsum(count_pairs(pairs)))
+    return LabelProblems(offsets, *group_pairs(pairs, offsets))
 
 
 class LinearTraining:
@@ -80,9 +74,10 @@ class LinearTraining:
         are some of all, `first_label` is the first one's number, from which its random order follows.
         """
         start = (words * np.float32(config.start)).tocsr()
-        room = _room(X, problems, start)
-        solve_block = partial(_solve, X, _squares(X) + 1, start, problems, room, config, first_label)
-        self.turns = WorkQueue(solve_block, _blocks(room))
+        begin = _room(X, problems, start)
+        documents = Documents(CsrRows.of(X).unsigned(), _squares(X) + 1)
+        solve_block = partial(_solve, documents, CsrRows.of(start), problems, begin, first_label, _options(config))
+        self.turns = WorkQueue(solve_block, _blocks(begin))
 
     def finish(self, progress: Progress = silent) -> list[Block]:
         """Train what is left and return the classifiers of all blocks, for `stack`."""
@@ -103,44 +98,44 @@ def stack(blocks: Sequence[Block], num_features: int) -> sp.csr_matrix:
     return matrix
 
 
+def _options(config: LinearConfig) -> DescentOptions:
+    C, tolerance, prune = (np.float32(number) for number in (config.C, config.tolerance, config.prune))
+    return DescentOptions(C, np.float32(_ABSENT), config.max_passes, tolerance, prune, config.max_weights)
+
+
 def _solve(
-    X: sp.csr_matrix, squares: Floats, start: sp.csr_matrix, problems: LabelProblems, room: npt.NDArray[np.int64],
-    config: LinearConfig, first_label: int, block: range,
+    documents: Documents, start: CsrRows, problems: LabelProblems, begin: Longs, first_label: int,
+    options: DescentOptions, block: range,
 ) -> Block:  # fmt: skip
-    """Solve the labels of a block."""
-    begin = room[block.start : block.stop + 1] - room[block.start]
-    counts = np.zeros(len(block), np.int64)
-    columns, values = np.empty(begin[-1], np.int32), np.empty(begin[-1], np.float32)
-    solve(
-        X.indptr, unsigned(X.indices), X.data, squares, start.indptr, start.indices, start.data,
-        problems.offsets, problems.documents, problems.signs, begin, block.start, block.stop, first_label,
-        X.shape[1], np.float32(config.C), np.float32(_ABSENT), config.max_passes, np.float32(config.tolerance),
-        np.float32(config.prune), config.max_weights, counts, columns, values,
-    )  # fmt: skip
-    return counts, *packed(begin, counts, columns, values)
+    """Solve the labels of a block; `begin`: where each label's entries begin in a buffer of all."""
+    own = slice(block.start, block.stop + 1)
+    out = RowBuffer.of(begin[own] - begin[block.start])
+    own_start, own_problems = start._replace(indptr=start.indptr[own]), problems._replace(offsets=problems.offsets[own])
+    solve(documents, own_start, own_problems, first_label + block.start, options, out)
+    return out.counts, *packed(out)
 
 
 def _squares(X: sp.csr_matrix) -> Floats:
     """Return the squared lengths of rows, float32 (N,), block by block: the matrix of squares is as large as X."""
-    found = np.empty(X.shape[0], np.float32)
-    for at in range(0, len(found), _ROWS):
+    lengths = np.empty(X.shape[0], np.float32)
+    for at in range(0, len(lengths), _ROWS):
         rows = X[at : at + _ROWS]
         squares = sp.csr_matrix((rows.data * rows.data, rows.indices, rows.indptr), shape=rows.shape)
-        found[at : at + _ROWS] = squares.sum(axis=1).A1
-    return found
+        lengths[at : at + _ROWS] = squares.sum(axis=1).A1
+    return lengths
 
 
-def _room(X: sp.csr_matrix, problems: LabelProblems, start: sp.csr_matrix) -> npt.NDArray[np.int64]:
+def _room(X: sp.csr_matrix, problems: LabelProblems, start: sp.csr_matrix) -> Longs:
     """Return where each label's entries begin in a buffer surely long enough, int64 (L + 1,)."""
-    most = count_entries(X.indptr, problems.offsets, problems.documents) + np.diff(start.indptr)
+    most = count_entries(X.indptr, problems) + np.diff(start.indptr)
     return np.append(0, np.cumsum(np.minimum(most, X.shape[1]) + 1))
 
 
-def _blocks(room: npt.NDArray[np.int64]) -> list[range]:
-    """Share the labels out to blocks, each of as much room as `_BLOCK_ENTRIES` or of one label."""
+def _blocks(begin: Longs) -> list[range]:
+    """Share the labels out to blocks, each of up to `_BLOCK_ENTRIES` entries or of one label."""
     blocks, first = [], 0
-    while first < len(room) - 1:
-        last = max(first + 1, int(np.searchsorted(room, room[first] + _BLOCK_ENTRIES, side="right")) - 1)
+    while first < len(begin) - 1:
+        last = max(first + 1, int(np.searchsorted(begin, begin[first] + _BLOCK_ENTRIES, side="right")) - 1)
         blocks.append(range(first, last))
         first = last
     return blocks

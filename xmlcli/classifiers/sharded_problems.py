@@ -8,8 +8,9 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Ints
 from xmlcli.classifiers.data import TrainingData
-from xmlcli.classifiers.one_vs_rest import LabelProblems, label_problems
+from xmlcli.classifiers.one_vs_rest import label_problems
 from xmlcli.distributed.ranks import Ranks
+from xmlcli.kernels.descent import LabelProblems
 
 _BLOCK = 1 << 16  # documents of each rank in one exchange
 

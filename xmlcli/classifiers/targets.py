@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.arrays import Ints
 from xmlcli.config.sections import ClfConfig
 from xmlcli.kernels.csr import CsrRows
+from xmlcli.kernels.label_union import label_union
 
 
 @dataclass(frozen=True)
@@ -52,49 +52,15 @@ def draw_targets(
     drawn = trainable[rng.integers(0, len(trainable), config.random_negatives)]
     if config.negatives == "batch":
         near = np.ascontiguousarray(shortlist[:, : config.hard_negatives])
-        labels, rows, columns = _union(offsets, positives, near, drawn, trainable, num_labels)
+        labels, rows, columns = label_union(offsets, positives, near, drawn, trainable, num_labels)
         return Targets(labels, rows, columns, None)
     near = _own_shortlist(offsets, positives, shortlist, num_labels)
-    labels, rows, columns = _union(offsets, positives, near, drawn, np.arange(num_labels), num_labels)
+    labels, rows, columns = label_union(offsets, positives, near, drawn, np.arange(num_labels), num_labels)
     mask = np.zeros((Y.shape[0], len(labels)), bool)
     mask[rows, columns] = True
     there = near < num_labels
     mask[np.nonzero(there)[0], np.searchsorted(labels, near[there])] = True
     return Targets(labels, rows, columns, mask)
-
-
-@njit(cache=True, nogil=True)
-def _union(offsets, positives, near, drawn, trainable, num_labels):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Return the labels of all three kinds that are trainable, ascending, and the positives by ascending column.
-
-    offsets, positives: of the documents' rows; near: (B, k), padded with L; drawn: int64.
-    """
-    marked, place = np.zeros(num_labels, np.bool_), np.empty(num_labels, np.int32)
-    for label in positives:
-        marked[label] = True
-    for document in range(len(near)):
-        for label in near[document]:
-            if label < num_labels:
-                marked[label] = True
-    for label in drawn:
-        marked[label] = True
-    labels = np.flatnonzero(marked)
-    if len(trainable) < num_labels:
-        at = np.searchsorted(trainable, labels)
-        labels = labels[(at < len(trainable)) & (trainable[np.minimum(at, len(trainable) - 1)] == labels)]
-    for column in range(len(labels)):
-        place[labels[column]] = column
-    ends = np.zeros(len(labels) + 1, np.int64)
-    for label in positives:
-        ends[place[label] + 1] += 1
-    ends = np.cumsum(ends)
-    rows, columns = np.empty(ends[-1], np.int64), np.empty(ends[-1], np.int64)
-    for document in range(len(offsets) - 1):
-        for p in range(offsets[document], offsets[document + 1]):
-            column = place[positives[p]]
-            rows[ends[column]], columns[ends[column]] = document, column
-            ends[column] += 1
-    return labels, rows, columns
 
 
 def _at_most(Y: CsrRows, most: int, rng: np.random.Generator) -> tuple[Ints, Ints]:

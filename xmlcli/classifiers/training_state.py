@@ -81,9 +81,7 @@ class TrainingState:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return the weights that prediction needs, on the CPU."""
-        encoder = {f"{ENCODER}{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        classifiers = {WEIGHT: self.classifiers.weight, BIAS: self.classifiers.bias}
-        return {name: tensor.detach().cpu() for name, tensor in (encoder | classifiers).items()}
+        return weight_tensors(self.encoder, self.classifiers)
 
     def optimiser_tensors(self) -> dict[str, torch.Tensor]:
         """Return the optimisers' state, on the CPU."""
@@ -113,6 +111,13 @@ class TrainingState:
         if self.residual_optimiser is not None:
             optimisers.append((RESIDUAL_STATE, self.residual_optimiser))
         return optimisers
+
+
+def weight_tensors(encoder: Encoder, classifiers: Classifiers) -> dict[str, torch.Tensor]:
+    """Return the weights that prediction needs, on the CPU, by name."""
+    tensors = {f"{ENCODER}{name}": tensor for name, tensor in encoder.state_dict().items()}
+    tensors |= {WEIGHT: classifiers.weight, BIAS: classifiers.bias}
+    return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
 
 
 def empty_state(

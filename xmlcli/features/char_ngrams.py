@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from numpy.lib.stride_tricks import sliding_window_view
 
-from xmlcli.features.word_table import UNKNOWN
-
-Codes = npt.NDArray[np.int64]
-Points = npt.NDArray[np.uint32]
+from xmlcli.arrays import Longs
+from xmlcli.kernels.word_hash import UNKNOWN, CodePoints
 
 LONGEST = 4  # the shortest word has two letters, four with its spaces
 _SPACE = ord(" ")
@@ -45,18 +42,18 @@ class CharNgrams:
         """How often words have each n-gram, float32 CSR (W, G)."""
         points, owners = _ngrams(words, self._length)
         keys = _keys(points, self._alphabet)
-        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        there = self._keys[place] == keys
-        return _matrix(owners[there], place[there], (len(words), len(self)))
+        number = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known = self._keys[number] == keys
+        return _matrix(owners[known], number[known], (len(words), len(self)))
 
     def of_word(self, word: str) -> list[int]:
         """The numbers of one word's n-grams, without those that have none."""
         padded = f" {word} "
-        places = range(len(padded) - self._length + 1)
-        return [n for i in places if (n := self._numbers.get(padded[i : i + self._length], UNKNOWN)) >= 0]
+        starts = range(len(padded) - self._length + 1)
+        return [n for i in starts if (n := self._number_of.get(padded[i : i + self._length], UNKNOWN)) >= 0]
 
     @cached_property
-    def _numbers(self) -> dict[str, int]:
+    def _number_of(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.names)}
 
 
@@ -74,11 +71,11 @@ def count_char_ngrams(words: Sequence[str], n: int) -> tuple[list[str], sp.csr_m
     return names, _matrix(owners, numbers, (len(words), len(names)))
 
 
-def _points(text: str) -> Points:
+def _points(text: str) -> CodePoints:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _ngrams(words: Sequence[str], n: int) -> tuple[Points, Codes]:
+def _ngrams(words: Sequence[str], n: int) -> tuple[CodePoints, Longs]:
     """Return the n-grams of words one after the other, uint32 (G, n), and the word that each is of, int64 (G,)."""
     if not words:
         return np.zeros((0, n), np.uint32), np.zeros(0, np.int64)
@@ -90,7 +87,7 @@ def _ngrams(words: Sequence[str], n: int) -> tuple[Points, Codes]:
     return runs[of_one_word], owners[of_one_word]
 
 
-def _keys(points: Points, alphabet: Points) -> Codes:
+def _keys(points: CodePoints, alphabet: CodePoints) -> Longs:
     """Return a number for each n-gram (G, n), ascending as they do; UNKNOWN where a letter is not of the alphabet."""
     keys, known = np.zeros(len(points), np.int64), np.ones(len(points), np.bool_)
     for column in points.T:
@@ -100,5 +97,5 @@ def _keys(points: Points, alphabet: Points) -> Codes:
     return np.where(known, keys, UNKNOWN)
 
 
-def _matrix(rows: Codes, columns: Codes, shape: tuple[int, int]) -> sp.csr_matrix:
+def _matrix(rows: Longs, columns: Longs, shape: tuple[int, int]) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)

@@ -1,10 +1,10 @@
-"""Sparse features of documents: tf-idf of words and word n-grams, or given features weighted alike.
+"""Sparse features of documents: tf-idf of words, or given features weighted alike.
 
-Words are runs of two or more letters, digits and underscores of the lower-cased text (`(?u)\\b\\w\\w+\\b`); an n-gram
-is n of them in a row. Where texts are short, the character n-grams of their words are terms beside them: a short text
-seldom has the very form of a word that the training texts have. The result equals scikit-learn's TfidfVectorizer with
-the same options and a smoothed idf (its tests say so) in less than half of the time: words become numbers as they are
-read, all else is arithmetic on arrays of numbers.
+Words are runs of two or more letters, digits and underscores of the lower-cased text (`(?u)\\b\\w\\w+\\b`). Where texts
+are short, the character n-grams of their words are terms beside them: a short text seldom has the very form of a word
+that the training texts have. The result equals scikit-learn's TfidfVectorizer with the same options and a smoothed idf
+(its tests say so) in less than half of the time: words become numbers as they are read, all else is arithmetic on
+arrays of numbers.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.arrays import Floats, Ints
 from xmlcli.errors import ArtifactError, DatasetError
 from xmlcli.features.char_ngrams import CharNgrams, count_char_ngrams
-from xmlcli.features.term_counts import Numbers, count_terms, document_frequencies, part_frequencies
-from xmlcli.features.terms import Codes, Places, encode, index_terms, words_of
-from xmlcli.features.word_table import UNKNOWN
+from xmlcli.features.term_counts import count_terms, document_frequencies
+from xmlcli.features.word_table import EncodedTexts, encode_texts, words_of
 from xmlcli.kernels.row_weights import weigh_into
+from xmlcli.kernels.word_hash import UNKNOWN
 from xmlcli.progress import Progress, silent
 
 _FORMAT = 2
 _READABLE = (1, 2)  # the first had no character n-grams
+_WORDS_ONLY = {"ngram_max": 1, "max_features": None}  # formats 1 and 2 had settings for n-grams of words
 _ENTRIES = 1 << 20
 
 
@@ -36,18 +37,14 @@ class FeatureConfig:
     """How text becomes features.
 
     Attributes:
-        ngram_max: longest n-gram, in words.
         min_df: documents a term must occur in.
-        max_features: keep only so many terms, the most frequent ones; None keeps all.
-        sublinear_tf: 1 + ln(count) in place of the count.
+        sublinear_tf: 1 + ln(count) instead of the count.
         use_idf: weigh by ln((1 + N) / (1 + df)) + 1.
-        char_ngrams: n of the words' character n-grams, which are terms too; None for words alone.
-        char_ngrams_below: training texts of that many words on average or more go by words alone.
+        char_ngrams: n of the words' character n-grams, which are terms too; None for words only.
+        char_ngrams_below: training texts of that many words on average or more have no character n-grams.
     """
 
-    ngram_max: int = 1
     min_df: int = 2
-    max_features: int | None = None
     sublinear_tf: bool = True
     use_idf: bool = True
     char_ngrams: int | None = None
@@ -59,18 +56,17 @@ class TextFeatures:
 
     Attributes:
         config: how it was fitted.
-        terms: words and n-grams of words in alphabetical order; column f counts term f.
+        terms: words in alphabetical order; column f counts term f.
         char_ngrams: character n-grams in alphabetical order, whose columns follow; maybe none.
         idf: float32 (F,), ones where idf is off.
     """
 
     def __init__(
-        self, config: FeatureConfig, terms: Sequence[str], idf: npt.NDArray[np.float32], char_ngrams: Sequence[str] = ()
+        self, config: FeatureConfig, terms: Sequence[str], idf: Floats, char_ngrams: Sequence[str] = ()
     ) -> None:
         self.config = config
         self.terms, self.char_ngrams = list(terms), list(char_ngrams)
         self.idf = idf
-        self._words, self._levels = index_terms(self.terms)
         self._ngrams = CharNgrams(self.char_ngrams) if char_ngrams else None
 
     @classmethod
@@ -83,20 +79,15 @@ class TextFeatures:
         cls, texts: Sequence[str], config: FeatureConfig, *, progress: Progress = silent
     ) -> tuple[TextFeatures, sp.csr_matrix]:
         """`fit`, and the features of the same texts without reading them again."""
-        places = encode(texts, progress)
-        terms, numbers = _choose_terms(places, config)
+        encoded = encode_texts(texts, progress)
+        terms, word_terms = _frequent_words(encoded, config.min_df)
         ngrams: list[str] = []
-        parts = sp.csr_matrix((len(places.vocabulary), 0), dtype=np.float32)
-        if config.char_ngrams and len(places.words) < config.char_ngrams_below * len(texts):
-            names, parts = count_char_ngrams(places.vocabulary, config.char_ngrams)
-            kept = np.flatnonzero(part_frequencies(places.offsets, places.words, parts) >= config.min_df)
-            ngrams, parts = [names[number] for number in kept.tolist()], parts[:, kept]
-        counts = count_terms(places.offsets, numbers, len(terms), places.words, parts, progress)
-        if config.max_features is not None and counts.shape[1] > config.max_features:
-            kept = _most_frequent(counts, config.max_features)
-            counts, all_names = counts[:, kept].sorted_indices(), terms + ngrams
-            ngrams = [all_names[i] for i in kept.tolist() if i >= len(terms)]
-            terms = [all_names[i] for i in kept.tolist() if i < len(terms)]
+        if config.char_ngrams and len(encoded.words) < config.char_ngrams_below * len(texts):
+            names, ngram_counts = count_char_ngrams(encoded.vocabulary, config.char_ngrams)
+            kept = np.flatnonzero(document_frequencies(encoded, ngram_counts) >= config.min_df)
+            ngrams = [names[number] for number in kept.tolist()]
+            word_terms = sp.hstack([word_terms, ngram_counts[:, kept]], format="csr")
+        counts = count_terms(encoded, word_terms, progress)
         if not counts.shape[1]:
             raise DatasetError(
                 "no features: the training texts hold no term frequent enough",
@@ -109,32 +100,26 @@ class TextFeatures:
 
     def transform(self, texts: Sequence[str], *, progress: Progress = silent) -> sp.csr_matrix:
         """float32 CSR (N, F), rows of unit L2 norm; a text without known terms gives an empty row."""
-        if len(texts) == 1 and len(self._levels) == 1:
-            return self._one(texts[0])
-        places = encode(texts, progress)
-        codes = np.array([self._codes.get(word, UNKNOWN) for word in places.vocabulary], np.int64)
-        own = codes[places.words]
-        begun = self._levels[0].lookup(np.zeros_like(codes), codes)[places.words]  # n-grams that begin at each place
-        numbers = np.empty((len(own), len(self._levels)), np.int32)
-        for length, level in enumerate(self._levels):
-            begun = level.lookup(begun, places.shifted(own, length)) if length else begun
-            numbers[:, length] = np.append(level.column, UNKNOWN)[begun]
-        parts = sp.csr_matrix((len(places.vocabulary), 0), dtype=np.float32)
+        if len(texts) == 1:
+            return self._transform_one(texts[0])
+        encoded = encode_texts(texts, progress)
+        columns = np.array([self._column_of.get(word, UNKNOWN) for word in encoded.vocabulary], np.int32)
+        word_terms = _one_term_each(columns, len(self.terms))
         if self._ngrams is not None:
-            parts = self._ngrams.count(places.vocabulary)
-        return self._weigh(count_terms(places.offsets, numbers, len(self.terms), places.words, parts, progress))
+            word_terms = sp.hstack([word_terms, self._ngrams.count(encoded.vocabulary)], format="csr")
+        return self._weigh(count_terms(encoded, word_terms, progress))
 
     @cached_property
-    def _codes(self) -> dict[str, int]:
-        return {word: code for code, word in enumerate(self._words)}
+    def _column_of(self) -> dict[str, int]:
+        return {word: column for column, word in enumerate(self.terms)}
 
-    def _one(self, text: str) -> sp.csr_matrix:
-        """`transform` of one text where terms are single words: the same bytes, without the machinery of many."""
-        words, code_of = words_of(text), self._codes.get
-        found = [code for word in words if (code := code_of(word, UNKNOWN)) >= 0]  # a word's code is its column
+    def _transform_one(self, text: str) -> sp.csr_matrix:
+        """`transform` of one text: the same bytes, without the machinery of many."""
+        words, column_of = words_of(text), self._column_of.get
+        occurrences = [column for word in words if (column := column_of(word, UNKNOWN)) >= 0]
         if self._ngrams is not None:
-            found += [len(self.terms) + number for word in words for number in self._ngrams.of_word(word)]
-        columns, counts = np.unique(np.array(found, np.int64), return_counts=True)
+            occurrences += [len(self.terms) + number for word in words for number in self._ngrams.of_word(word)]
+        columns, counts = np.unique(np.array(occurrences, np.int64), return_counts=True)
         data = counts.astype(np.float32)
         if self.config.sublinear_tf:
             data = np.log(data) + np.float32(1.0)
@@ -145,7 +130,8 @@ class TextFeatures:
 
     def to_json(self) -> dict[str, Any]:
         """Everything `from_json` needs, in JSON's own types."""
-        saved = {"config": asdict(self.config), "terms": self.terms, "char_ngrams": self.char_ngrams}
+        config = asdict(self.config) | _WORDS_ONLY
+        saved = {"config": config, "terms": self.terms, "char_ngrams": self.char_ngrams}
         return {"format": _FORMAT, **saved, "idf": self.idf.tolist()}
 
     @classmethod
@@ -153,13 +139,22 @@ class TextFeatures:
         """The same features again.
 
         Raises:
-            ArtifactError: not what `to_json` gives.
+            ArtifactError: not what `to_json` gives, or a vocabulary with n-grams of words.
         """
         try:
-            config, terms, idf = FeatureConfig(**saved["config"]), saved["terms"], np.array(saved["idf"], np.float32)
+            options = _WORDS_ONLY | saved["config"]
+            of_words = {name: options.pop(name) for name in _WORDS_ONLY}
+            config, terms, idf = FeatureConfig(**options), saved["terms"], np.array(saved["idf"], np.float32)
             ngrams = saved.get("char_ngrams", [])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError("a vocabulary of unknown form", found=str(error)) from error
+        if of_words != _WORDS_ONLY:
+            raise ArtifactError(
+                "a vocabulary with n-grams of words, or cut to the most frequent terms, which is no longer read",
+                expected=str(_WORDS_ONLY),
+                found=str(of_words),
+                remedy="prepare the dataset and train anew",
+            )
         num_terms, lengths = len(terms) + len(ngrams), {len(ngram) for ngram in ngrams}
         if saved.get("format") not in _READABLE or not num_terms or idf.shape != (num_terms,) or len(lengths) > 1:
             expected = f"format {_FORMAT} with terms, character n-grams of one length, and an idf of each"
@@ -178,7 +173,7 @@ class TextFeatures:
         return counts
 
 
-def inverse_document_frequency(X: sp.csr_matrix) -> npt.NDArray[np.float32]:
+def inverse_document_frequency(X: sp.csr_matrix) -> Floats:
     """Smoothed idf of every column, float32 (F,): ln((1 + N) / (1 + df)) + 1."""
     frequency = np.zeros(X.shape[1], np.int64)
     for block in _blocks(X.nnz):
@@ -192,50 +187,18 @@ def _blocks(num_entries: int) -> Iterator[slice]:
         yield slice(start, start + _ENTRIES)
 
 
-def _choose_terms(places: Places, config: FeatureConfig) -> tuple[list[str], Numbers]:
-    """Terms frequent enough, alphabetical, and the number of the one of each length that begins at each place or
-    UNKNOWN, int32 (T, ngram_max)."""
-    vocabulary = names = places.vocabulary
-    terms: list[str] = []
-    numbers = np.full((len(places.words), config.ngram_max), UNKNOWN, np.int32)
-    words = code = places.words
-    keys = np.arange(len(vocabulary))
-    for length in range(1, config.ngram_max + 1):
-        if length > 1:
-            code, keys = _extend(code, places.shifted(words, length - 1), len(vocabulary))
-        frequencies = document_frequencies(places.offsets, code, len(keys))
-        kept = np.flatnonzero(frequencies >= config.min_df)
-        if length == 1:
-            names = [vocabulary[word] for word in kept.tolist()]
-        else:
-            pairs = zip(*(part.tolist() for part in np.divmod(keys[kept], len(vocabulary))), strict=True)
-            names = [f"{names[head]} {vocabulary[word]}" for head, word in pairs]
-        # an n-gram rarer than min_df begins none that is not, so it need not be extended
-        renumber = np.full(len(keys) + 1, UNKNOWN, np.int32)
-        renumber[kept] = np.arange(len(kept))
-        code = renumber[code]
-        numbers[:, length - 1] = np.where(code == UNKNOWN, UNKNOWN, len(terms) + code)
-        terms += names
-        if length == 1:
-            words, vocabulary = code, names
-    order = sorted(range(len(terms)), key=terms.__getitem__)
-    place = np.full(len(terms) + 1, UNKNOWN, np.int32)
-    place[order] = np.arange(len(terms))
-    return [terms[index] for index in order], place[numbers]
+def _frequent_words(texts: EncodedTexts, min_df: int) -> tuple[list[str], sp.csr_matrix]:
+    """Return the words in `min_df` texts or more, alphabetical, and the one that each known word is, CSR (W, F)."""
+    num_words = len(texts.vocabulary)
+    frequencies = document_frequencies(texts, sp.identity(num_words, np.float32, "csr"))
+    kept = sorted(np.flatnonzero(frequencies >= min_df).tolist(), key=texts.vocabulary.__getitem__)
+    columns = np.full(num_words, UNKNOWN, np.int32)
+    columns[kept] = np.arange(len(kept))
+    return [texts.vocabulary[word] for word in kept], _one_term_each(columns, len(kept))
 
 
-def _most_frequent(counts: sp.csr_matrix, number: int) -> Codes:
-    """Return the columns of the largest sums, ascending; of equal ones the first."""
-    total = np.bincount(counts.indices, weights=counts.data, minlength=counts.shape[1])
-    return np.sort(np.argsort(-total, kind="stable")[:number])
-
-
-def _extend(code: Numbers, last: Numbers, num_words: int) -> tuple[Numbers, Codes]:
-    """n-grams made of an n-1-gram and the word behind it: the code of each, -1 where one of them is not known, and
-    the key of each code, code of the n-1-gram times `num_words` plus code of the word."""
-    longer = np.full(len(code), UNKNOWN, np.int32)
-    possible = np.flatnonzero((code >= 0) & (last >= 0))
-    keys, longer[possible] = np.unique(
-        code[possible].astype(np.int64) * num_words + last[possible], return_inverse=True
-    )
-    return longer, keys
+def _one_term_each(columns: Ints, num_terms: int) -> sp.csr_matrix:
+    """Return float32 CSR (W, num_terms) with a one for each word in its column, int32 (W,), or none for UNKNOWN."""
+    known = columns != UNKNOWN
+    indptr = np.append(0, np.cumsum(known)).astype(np.int32)
+    return sp.csr_matrix((np.ones(indptr[-1], np.float32), columns[known], indptr), shape=(len(columns), num_terms))

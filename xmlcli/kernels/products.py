@@ -1,20 +1,20 @@
 """Products with dense tables, of sparse rows or of chosen pairs of rows, on all threads.
 
-A table is float32, or compact, as a model that is carried keeps it: a byte a number, and one float32 scale a row. Most
-of the time goes by until a row comes from memory, so a quarter of the bytes is faster too.
+A table is float32, or quantised, as an exported model keeps it: a byte a number, and one float32 scale a row. Most of
+the time goes by until a row comes from memory, so a quarter of the bytes is faster too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Array, Floats, Ints
+from xmlcli.kernels.compiled import fast_kernel
 from xmlcli.kernels.csr import CsrRows
 from xmlcli.machine.threads import over_rows
 
@@ -41,34 +41,34 @@ class CompactDense:
 
     def floats(self) -> Floats:
         """Return float32 (R, D)."""
-        found = self.values.astype(np.float32)
-        found *= self.scale[:, None]
-        return found
+        values = self.values.astype(np.float32)
+        values *= self.scale[:, None]
+        return values
 
     @property
     def shape(self) -> tuple[int, int]:
-        """CsrRows and columns."""
+        """R and D."""
         return self.values.shape
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.values)
 
-    def __getitem__(self, rows: npt.NDArray[Any]) -> CompactDense:
+    def __getitem__(self, rows: Array) -> CompactDense:
         """Return some of the rows, copied."""
         return CompactDense(self.values[rows], self.scale[rows])
 
 
 Table: TypeAlias = Floats | CompactDense
-"""Float32 (R, D), or compact."""
+"""Float32 (R, D), or quantised."""
 
 
 def scales(largest: Floats) -> Floats:
-    """Return the scale of compact rows by their largest absolute value, 1 for rows of zeros."""
+    """Return the scale of quantised rows by their largest absolute value, 1 for rows of zeros."""
     return np.where(largest > 0, largest / np.float32(_MOST), np.float32(1)).astype(np.float32)
 
 
-def numbers(table: Table) -> tuple[npt.NDArray[Any], Floats | None]:
+def values_and_scale(table: Table) -> tuple[Array, Floats | None]:
     """Return the values of a table in C order, and the rows' scale, None for 1: what compiled loops take."""
     if isinstance(table, CompactDense):
         return np.ascontiguousarray(table.values), table.scale
@@ -91,11 +91,11 @@ def sparse_product(A: sp.csr_matrix, B: Table) -> Floats:
 
     A row's terms are added in their order, so the result does not depend on the number of threads.
     """
-    values, scale = numbers(B)
-    total = np.empty((A.shape[0], B.shape[1]), np.float32)
+    values, scale = values_and_scale(B)
+    rows, total = CsrRows.of(A), np.empty((A.shape[0], B.shape[1]), np.float32)
     over_rows(
         A.shape[0],
-        lambda first, last: _add_up(A.indptr[first : last + 1], A.indices, A.data, values, scale, total[first:last]),
+        lambda first, last: _add_up(rows, values, scale, first, last, total[first:last]),
         cost=A.nnz / max(A.shape[0], 1) * B.shape[1],
     )
     return total
@@ -103,19 +103,19 @@ def sparse_product(A: sp.csr_matrix, B: Table) -> Floats:
 
 def add_up(A: CsrRows, B: Floats, first: int, last: int, total: Floats) -> Floats:
     """Write the rows `first` to `last` of A @ B, B in C order, to `total`, float32 (last - first, D); return it."""
-    _add_up(A.indptr[first : last + 1], A.indices, A.data, B, None, total)
+    _add_up(A, B, None, first, last, total)
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _add_up(offsets, columns, values, B, scale, total):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for i in range(len(total)):
+@fast_kernel
+def _add_up(A: CsrRows, B: Array, scale: Floats | None, first: int, last: int, total: Floats) -> None:
+    for i in range(last - first):
         row = total[i]
         row[:] = 0
-        for p in range(offsets[i], offsets[i + 1]):
-            value, vector = values[p], B[columns[p]]
+        for p in range(A.indptr[first + i], A.indptr[first + i + 1]):
+            value, vector = A.data[p], B[A.indices[p]]
             if scale is not None:
-                value *= scale[columns[p]]
+                value *= scale[A.indices[p]]
             for d in range(len(row)):
                 row[d] += value * np.float32(vector[d])
 
@@ -126,13 +126,15 @@ def chosen_products(documents: Floats, W: Table, labels: Ints) -> Floats:
     documents: float32 (N, D); W: (L, D); labels: int32 (N, k), padded with L.
     """
     products = np.zeros(labels.shape, np.float32)
-    values, scale = numbers(W)
+    values, scale = values_and_scale(W)
     over_rows(len(documents), lambda first, last: _multiply(documents, values, scale, labels, first, last, products))
     return products
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _multiply(documents, W, scale, labels, first, last, products):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def _multiply(
+    documents: Floats, W: Array, scale: Floats | None, labels: Ints, first: int, last: int, products: Floats
+) -> None:
     for i in range(first, last):
         for j in range(labels.shape[1]):
             label = labels[i, j]

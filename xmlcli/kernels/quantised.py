@@ -1,4 +1,4 @@
-"""Compact sparse matrices of a model that is carried: a byte a value, and one float32 scale a row.
+"""Quantised sparse matrices of an exported model: a byte a value, and one float32 scale a row.
 
 A value is `scale * q` as in `products.CompactDense`. On disk the columns of a row are the differences of their
 ascending ids as variable-length integers (seven bits a byte, the eighth says that more follow, as in LEB128); in memory
@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from numba import njit
 
-from xmlcli.arrays import Floats
+from xmlcli.arrays import Array, Floats, Longs
 from xmlcli.errors import ArtifactError
+from xmlcli.kernels.compiled import kernel
 from xmlcli.kernels.products import scales
 from xmlcli.kernels.row_scores import SparseRows
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, Array]
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class CompactRows:
         num_columns: F.
     """
 
-    offsets: npt.NDArray[np.int64]
-    columns: npt.NDArray[Any]
+    offsets: Longs
+    columns: Array
     values: npt.NDArray[np.int8]
     scale: Floats
     bias: Floats
@@ -72,18 +72,18 @@ class CompactRows:
         """Return what `row_scores.score_rows` takes, without copying it."""
         return SparseRows(self.offsets, self.columns, self.values, self.scale, self.bias)
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, Array]:
         """Return what `from_arrays` takes, as small as it gets."""
         stream = np.empty(5 * len(self.columns), np.uint8)  # of 31 bits, at most
         length = _encode(self.offsets, self.columns, stream)
         counts = np.diff(self.offsets).astype(np.uint32)
-        found: dict[str, npt.NDArray[Any]] = {
+        arrays: dict[str, Array] = {
             "columns": stream[:length].copy(),
             "counts": counts,
             "values": self.values,
             "scale": self.scale,
         }
-        return found | ({"bias": self.bias} if self.bias.any() else {})
+        return arrays | ({"bias": self.bias} if self.bias.any() else {})
 
     @staticmethod
     def from_arrays(arrays: Arrays, *, num_columns: int) -> CompactRows:
@@ -104,8 +104,8 @@ def _column_type(num_columns: int) -> type[np.uint16] | type[np.uint32]:
     return np.uint16 if num_columns <= 1 << 16 else np.uint32
 
 
-@njit(cache=True, nogil=True)
-def _encode(offsets, columns, stream):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def _encode(offsets: Longs, columns: Array, stream: Bytes) -> int:
     """Write the columns' differences, row by row; return how many bytes."""
     at = 0
     for row in range(len(offsets) - 1):
@@ -122,8 +122,8 @@ def _encode(offsets, columns, stream):  # type: ignore[no-untyped-def]  # pragma
     return at
 
 
-@njit(cache=True, nogil=True)
-def _decode(stream, offsets, columns, num_columns):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def _decode(stream: Bytes, offsets: Longs, columns: Array, num_columns: int) -> bool:
     """Read what `_encode` wrote; return whether all of it made columns in range."""
     at = 0
     for row in range(len(offsets) - 1):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.arrays import Floats
+from xmlcli.kernels.compiled import kernel
+from xmlcli.kernels.csr import CsrRows
 from xmlcli.machine.threads import over_rows
 
 
@@ -23,18 +24,19 @@ def weigh_rows(X: sp.csr_matrix, idf: Floats | None) -> sp.csr_matrix:
 
 def weigh_into(scaled: Floats, X: sp.csr_matrix, idf: Floats | None) -> None:
     """Write the weighted values of X to `scaled`, which may be its own."""
-    values, weights = X.data.astype(np.float32, copy=False), np.zeros(0, np.float32) if idf is None else idf
-    over_rows(X.shape[0], lambda first, last: _weigh(X.indptr, X.indices, values, weights, first, last, scaled))
+    rows = CsrRows(X.indptr, X.indices, X.data.astype(np.float32, copy=False), X.shape)
+    weights = np.zeros(0, np.float32) if idf is None else idf
+    over_rows(X.shape[0], lambda first, last: _weigh(rows, weights, first, last, scaled))
 
 
-@njit(cache=True, nogil=True)
-def _weigh(offsets, columns, values, idf, first, last, scaled):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def _weigh(X: CsrRows, idf: Floats, first: int, last: int, scaled: Floats) -> None:
     """Write rows first, …, last - 1, weighted unless there are no weights, divided by their length."""
     for row in range(first, last):
         square = 0.0
-        for p in range(offsets[row], offsets[row + 1]):
-            scaled[p] = values[p] * idf[columns[p]] if len(idf) else values[p]
+        for p in range(X.indptr[row], X.indptr[row + 1]):
+            scaled[p] = X.data[p] * idf[X.indices[p]] if len(idf) else X.data[p]
             square += np.float64(scaled[p]) * np.float64(scaled[p])
         length = np.sqrt(square) if square else 1.0
-        for p in range(offsets[row], offsets[row + 1]):
+        for p in range(X.indptr[row], X.indptr[row + 1]):
             scaled[p] = scaled[p] / length

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from xmlcli.arrays import Floats, Ints
 from xmlcli.config.sections import ShortlistConfig
 from xmlcli.distributed.ranks import ALONE, Ranks
+from xmlcli.kernels.csr import CsrRows
+from xmlcli.kernels.votes import sum_votes
 from xmlcli.machine.threads import over_rows
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.make_index import LabelVectors, make_index
@@ -49,9 +50,8 @@ class Voters:
         nearest, scores = self.index.search(documents, self.count, X=X)
         scores[np.diff(X.indptr) == 0] = -np.inf  # a document without a word is near to none
         weights, votes = _weights(scores), np.empty(candidates.shape, np.float32)
-        labels, candidates = self.labels, np.ascontiguousarray(candidates)
-        arguments = nearest, weights, labels.indptr, labels.indices, labels.shape[1], candidates, votes
-        over_rows(len(votes), lambda first, last: _count(*arguments, first, last))
+        labels, candidates = CsrRows.of(self.labels), np.ascontiguousarray(candidates)
+        over_rows(len(votes), lambda first, last: sum_votes(nearest, weights, labels, candidates, first, last, votes))
         return votes
 
 
@@ -75,22 +75,3 @@ def _weights(scores: Floats) -> Floats:
     best = scores.max(axis=1, keepdims=True, initial=-np.inf)
     weights = np.exp((scores - np.where(np.isfinite(best), best, 0)) / np.float32(_TEMPERATURE))
     return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12), np.float32)
-
-
-@njit(cache=True, nogil=True)
-def _count(  # type: ignore[no-untyped-def]  # pragma: no cover
-    nearest, weights, offsets, labels, num_labels, candidates, votes, first, last
-):
-    """Add up the weights of the documents that carry each label; write those of rows first, …, last - 1."""
-    total = np.zeros(num_labels + 1, np.float32)
-    for i in range(first, last):
-        for j in range(nearest.shape[1]):
-            if weights[i, j] > 0:
-                for p in range(offsets[nearest[i, j]], offsets[nearest[i, j] + 1]):
-                    total[labels[p]] += weights[i, j]
-        for j in range(candidates.shape[1]):
-            votes[i, j] = total[candidates[i, j]]
-        for j in range(nearest.shape[1]):
-            if weights[i, j] > 0:
-                for p in range(offsets[nearest[i, j]], offsets[nearest[i, j] + 1]):
-                    total[labels[p]] = 0

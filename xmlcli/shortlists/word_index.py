@@ -29,7 +29,7 @@ from xmlcli.kernels.inverted_file import (
     restore,
     touch,
 )
-from xmlcli.kernels.products import Table, numbers
+from xmlcli.kernels.products import Table, values_and_scale
 from xmlcli.kernels.top_k import sort_best
 from xmlcli.machine.threads import over_rows
 from xmlcli.progress import Progress, silent
@@ -61,7 +61,7 @@ class WordIndex:
         few = len(self._ids) <= 1 << 16  # so that shorter numbers do, which take less time to read
         self._postings = columns.indptr, labels.astype(np.uint16) if few else labels, columns.data
         self._lengths = ranks.all_reduce_sum(np.diff(columns.indptr).astype(np.int64))
-        self._Z = numbers(Z if everything else Z[self._ids])
+        self._Z = values_and_scale(Z if everything else Z[self._ids])
         self._bonus = np.ascontiguousarray(bonus[self._ids], np.float32)
         self._share, self._in_order = np.float32(share), in_order
 

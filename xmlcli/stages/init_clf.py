@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from xmlcli.classifiers.tensor_names import has_label_rows
-from xmlcli.classifiers.training_state import Classifiers, TrainingState
+from xmlcli.classifiers.training_state import Classifiers, weight_tensors
 from xmlcli.encoder.encoder import Encoder
 from xmlcli.encoder.spectral_start import spectral_tokens
 from xmlcli.stages.inputs import frequencies_of, own_documents
@@ -32,9 +32,8 @@ def run(job: Job) -> None:
         length = np.linalg.norm(prepared.mapped_csr("X_train.npz")[:_SAMPLE] @ V, axis=1).mean()
         encoder.tokens.data = torch.from_numpy(V * np.float32(config.document_norm / max(length, 1e-12)))
         classifiers.start_at_frequencies(frequencies_of(Y, ranks)[share], prepared.dims["N"])
-    model = TrainingState(encoder, classifiers, "adagrad", device=job.device)
     job.note_label_rows(share.stop - share.start)
     with job.write() as out:
-        tensors = model.tensors()
+        tensors = weight_tensors(encoder, classifiers)
         out.tensors("model.safetensors", tensors, split=set(filter(has_label_rows, tensors)))
         out.json("state.json", {"cycle": 0, "steps": 0})
