@@ -17,7 +17,7 @@ _ENOUGH = 200.0  # documents, or as many parts of documents
 _GROUP = 6
 
 
-def novelty(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> Floats:
+def novelty_weights(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> Floats:
     """Return what each document counts, float32 (N,): 1 less its largest cosine with a training document.
 
     A random validation split leaves copies of training documents in it (other volumes, other editions): a combination
