@@ -30,12 +30,12 @@ class TrainedRun:
         call = find_call(calls, "evaluate", config.cycles if cycle is None else cycle)
         self._config = config
         command = f"xmlcli train {call.run.options}"
+        self._evaluation = artifacts.read(workspace.artifact(call.output), "evaluation", made_by=command)
         inputs = {
             kind: artifacts.read(workspace.artifact(ref), kind, made_by=command) for kind, ref in call.inputs.items()
         }
         artifacts.check_agree(inputs)
         self._inputs = ModelArtifacts(**inputs)
-        self._evaluation = artifacts.read(workspace.artifact(call.output), "evaluation", made_by=command)
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
