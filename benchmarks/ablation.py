@@ -20,10 +20,12 @@ from measuring import XMLCLI, append_line, machine, provenance
 from xmlcli.cli.options import Options, open_run
 from xmlcli.distributed.ranks import ALONE
 from xmlcli.metrics import drop_filtered, evaluate_top_k, parse_metric
-from xmlcli.prediction.scores import VOTES, rank
-from xmlcli.prediction.validation_weights import novelty
+from xmlcli.prediction.combination import take_top_k
+from xmlcli.prediction.scores import VOTES
+from xmlcli.prediction.validation_weights import novelty_weights
 from xmlcli.runs.plan import find_call, plan
-from xmlcli.stages.evaluate import fit, load_engine
+from xmlcli.stages.engine import ModelArtifacts, load_engine
+from xmlcli.stages.evaluate import fit
 from xmlcli.stages.job import Job
 
 METRICS = [f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5)]
@@ -94,11 +96,13 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
     opened = open_run(options)
     call = find_call(plan(opened.config, opened.run), "evaluate", opened.config.cycles)
     job = Job(call=call, workspace=opened.workspace, config=opened.config)
-    prepared = job.read("prepared")
+    artifacts = ModelArtifacts(*(job.read(kind) for kind in ModelArtifacts._fields))
+    prepared = artifacts.prepared
     X, Y, X_test, Y_test = (prepared.csr(f"{t}_{part}.npz") for part in ("validation", "test") for t in "XY")
-    weights, new = prepared.array("inverse_propensity.npy"), novelty(X, prepared.csr("X_train.npz"), ALONE)
+    weights, new = prepared.array("inverse_propensity.npy"), novelty_weights(X, prepared.csr("X_train.npz"), ALONE)
     filtered = prepared.array("test_filter.npy") if prepared.has("test_filter.npy") else None
-    engine, num_labels, metrics = load_engine(job, prepared), Y.shape[1], [parse_metric(name) for name in METRICS]
+    engine, num_labels = load_engine(artifacts, opened.config), Y.shape[1]
+    metrics = [parse_metric(name) for name in METRICS]
     (candidates, scores), (test_candidates, test_scores) = engine.score(X), engine.score(X_test)
     if not fit(scores, candidates, Y, new, weights).uses(VOTES):
         scores.pop(VOTES, None)
@@ -109,7 +113,7 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
         kept = {name: score for name, score in scores.items() if name not in names}
         combination = fit(kept, candidates, Y, new, weights)
         total = combination.combine({name: test_scores[name] for name in kept}, test_candidates, num_labels)
-        top, _ = rank(total, test_candidates, min(100, total.shape[1]), num_labels)
+        top, _ = take_top_k(total, test_candidates, min(100, total.shape[1]), num_labels)
         top = top if filtered is None else drop_filtered(top, filtered, num_labels).astype(np.int32)
         found[what] = evaluate_top_k(top, Y_test, weights, metrics)
     return found

@@ -76,7 +76,7 @@ def test_the_small_model_predicts_as_the_artifacts_do() -> None:
 
 def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) -> None:
     full = small_model.trained("works").model()
-    small = Model.of(small_model.trained("works").parts())
+    small = Model.of(small_model.trained("works").contents())
     small.save(tmp_path / "model")
     again = load(tmp_path / "model")
     texts, truth = small_model.works_in_volumes(60, 7)
@@ -101,7 +101,7 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
 
 
 def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
-    contents = small_model.trained("works").parts()
+    contents = small_model.trained("works").contents()
     labels = CompactRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
     model_folder.write(
         tmp_path / "model", replace(contents, frequencies=np.ones(3000, np.float32), voters_labels=labels)

@@ -1,4 +1,4 @@
-"""Centroids against loops, the proxy's loss against the formula, and what training it does."""
+"""The proxy's loss against the formula, and what training it does."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from support.planted_data import labels
+from support.carried_labels import problem
 
 from xmlcli.config.sections import ProxyConfig
-from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, train_proxy
+from xmlcli.label_embeddings.centroids import Centroids
+from xmlcli.label_embeddings.proxy import ProxyMap, embed_labels, train_proxy
 
 OURS = ProxyConfig(
     epochs=3, learning_rate=0.01, decay=True, batch_size=16, max_pairs=10**9, start="identity", hidden=1,
     unit_vectors=True, leave_one_out=True, label_text=True, priors=(0.0,), base_rates=(0.0,),
 )  # fmt: skip
 AUTHORS = replace(OURS, decay=False, start="random", hidden=12, unit_vectors=False, leave_one_out=False)
-
-
-def problem(seed: int = 0) -> tuple[torch.Tensor, sp.csr_matrix]:
-    """Documents float32 (40, 6), some of them zero, and Y (40, 9): label 8 without documents, label 7 with one."""
-    rng = np.random.default_rng(seed)
-    Y = labels(40, 7, rng.integers(0, 4, 40), rng)
-    single = sp.csr_matrix(([1.0], ([5], [0])), shape=(40, 2), dtype=np.float32)
-    documents = torch.from_numpy(rng.standard_normal((40, 6)).astype(np.float32) + 1)
-    documents[::9] = 0
-    return documents, sp.hstack([Y, single], format="csr", dtype=np.float32)
 
 
 def train(config: ProxyConfig, seed: int = 0) -> tuple[float, ProxyMap]:
@@ -49,38 +40,6 @@ def naive_loss(g: ProxyMap, *, leave_one_out: bool) -> float:
                 c = torch.stack([documents[j] for j in others]).mean(dim=0)
                 values.append(np.log(1 + ((g(c) - documents[i]) ** 2).sum().item()))
     return float(np.mean(values))
-
-
-def test_centroids_are_means_of_the_documents_of_a_label() -> None:
-    documents, Y = problem()
-    centroids = Centroids(documents, Y, None)
-    dense = Y.toarray()
-    for label, mean in enumerate(centroids.means()):
-        own = [documents[i] for i in range(40) if dense[i, label]]
-        assert torch.allclose(mean, torch.stack(own).mean(dim=0) if own else torch.zeros(6), atol=1e-6)
-    assert centroids.counts.tolist() == dense.sum(axis=0).tolist()
-
-
-def test_a_labels_text_counts_as_one_more_document() -> None:
-    documents, Y = problem()
-    texts = torch.zeros(9, 6)
-    texts[[0, 8]] = torch.arange(12.0).reshape(2, 6)
-    plain, centroids = Centroids(documents, Y, None), Centroids(documents, Y, texts)
-    n = plain.counts[0]
-    assert torch.allclose(centroids.means()[0], (n * plain.means()[0] + texts[0]) / (n + 1), atol=1e-6)
-    assert torch.equal(centroids.means()[8], texts[8])
-    assert torch.equal(centroids.means()[1], plain.means()[1])
-    assert (centroids.counts - plain.counts).tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
-
-
-def test_a_centroid_without_a_document_is_the_mean_of_the_others() -> None:
-    documents, Y = problem()
-    dense, centroids = Y.toarray(), Centroids(documents, Y, None)
-    rows, columns = dense.nonzero()
-    found = centroids.means_without(columns.astype(np.int64), documents[rows])
-    for i, label, mean in zip(rows, columns, found, strict=True):
-        others = [documents[j] for j in range(40) if dense[j, label] and j != i]
-        assert torch.allclose(mean, torch.stack(others).mean(dim=0) if others else torch.zeros(6), atol=1e-5)
 
 
 @pytest.mark.parametrize("config", [OURS, AUTHORS], ids=["ours", "authors"])

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse as sp
 from scipy.special import expit
 
-from xmlcli.prediction.calibration import calibrated, fit_curve, log_odds
-from xmlcli.prediction.scores import Combination, rank
+from xmlcli.prediction.calibration import calibrated, fit_curve
+from xmlcli.prediction.combination import Combination, log_odds, take_top_k
 
 
 def planted(size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -51,8 +51,8 @@ def test_the_curve_rises_so_that_the_ranking_stays() -> None:
     scores = rng.normal(-1, 2, (20, 30)).astype(np.float32)
     candidates = np.tile(np.arange(30, dtype=np.int32), (20, 1))
     assert (
-        rank(scores, candidates, 5, 30)[0]
-        == rank(log_odds(scores, fit_curve(*planted(5000), ones(5000))), candidates, 5, 30)[0]
+        take_top_k(scores, candidates, 5, 30)[0]
+        == take_top_k(log_odds(scores, fit_curve(*planted(5000), ones(5000))), candidates, 5, 30)[0]
     ).all()
 
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from support.scored_shortlists import K, L, N, candidates_with_padding, random_scores
 
+from xmlcli.prediction.combination import DEFAULT, PRODUCTS, Combination, take_top_k
 from xmlcli.prediction.fit import BETAS, _logistic, _minimise, choose_beta, fit_logistic
-from xmlcli.prediction.scores import DEFAULT, PRODUCTS, Combination, rank
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -139,7 +139,7 @@ def test_beta_is_the_best_of_all_tried() -> None:
 
     def quality(beta: float) -> float:
         combined = Combination("authors", {"beta": beta}).combine(scores, candidates, L)
-        top, _ = rank(combined, candidates, 5, L)
+        top, _ = take_top_k(combined, candidates, 5, L)
         hits = np.take_along_axis(np.column_stack([Y, np.zeros(N)]), top, axis=1)
         return sum(float(hits[:, :k].mean()) for k in (1, 3, 5))
 

@@ -141,7 +141,7 @@ def test_a_cycle_starts_where_the_one_before_ended(
         assert all(torch.equal(started[name], tensor) for name, tensor in last.items())
 
 
-def test_the_last_cycle_trains_the_sparse_part_aside_and_only_that(
+def test_the_last_cycle_trains_the_linear_part_in_the_background_and_only_that(
     tmp_path: Path, dataset: Path, roots: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside: list[WorkQueue[Any, Any] | None] = []
@@ -153,7 +153,7 @@ def test_the_last_cycle_trains_the_sparse_part_aside_and_only_that(
             turns.take()
         yield
 
-    monkeypatch.setattr(train_clf, "aside", all_of_it)
+    monkeypatch.setattr(train_clf, "in_background", all_of_it)
     run(tmp_path, dataset, "default")
     assert [turns is not None for turns in aside] == [False, True]
     assert contents(tmp_path) == contents(roots["default"])

@@ -22,13 +22,13 @@ from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.launch import joined
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.encoder.spectral_start import right_singular_vectors
-from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, train_proxy
+from xmlcli.label_embeddings.centroids import Centroids
+from xmlcli.label_embeddings.proxy import ProxyMap, embed_labels, train_proxy
 from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.votes import make_voters
-from xmlcli.shortlists.make_index import LabelVectors, make_index
-from xmlcli.shortlists.rerank import decide, propose
+from xmlcli.shortlists.make_index import SearchVectors, make_index, make_word_index, searchable_labels
 from xmlcli.storage import files, row_files
 
 
@@ -71,18 +71,23 @@ def check_search(ranks: Ranks) -> None:
     mine, rows = ranks.share(L), ranks.share(N)
     for changes in ({}, {"mask_unseen": False}, {"vectors": 0.0}, {"backend": "exact"}):
         config = replace(make_config().shortlist, **changes)
-        whole = make_index(LabelVectors(Z, bonus, words), frequencies, config)
-        index = make_index(LabelVectors(Z[mine], bonus[mine], words[mine]), frequencies[mine], config, ranks=ranks)
+        searchable = searchable_labels(frequencies, config)
+        whole = make_index(SearchVectors(Z, bonus, words), searchable, config)
+        index = make_index(SearchVectors(Z[mine], bonus[mine], words[mine]), searchable[mine], config, ranks=ranks)
         for length in (k, L):
             wanted, found = (i.search(documents[r], length, X=X[r]) for i, r in ((whole, rows), (index, rows)))
             assert found[0].tolist() == wanted[0].tolist()
             assert np.allclose(found[1], wanted[1], atol=1e-5)
-    words_alone = replace(make_config().shortlist, vectors=0.0)
-    found = []
-    for who, own, of in ((ranks, mine, rows), (ALONE, slice(L), rows)):
-        vectors = LabelVectors(Z[own], bonus[own], words[own])
-        proposed = propose(make_index(vectors, frequencies[own], words_alone, ranks=who), X[of], k, L)
-        found.append((*decide(proposed, documents[of], Z[own], 0.1, k, L, who), proposed.labels, proposed.scores))
+    config, found = make_config().shortlist, []
+    searchable = searchable_labels(frequencies, config)
+    for who, own in ((ranks, mine), (ALONE, slice(L))):
+        word_index = make_word_index(SearchVectors(Z[own], bonus[own], words[own]), searchable[own], config, ranks=who)
+        retrieved = word_index.retrieve(X[rows], k)
+        order = np.argsort(retrieved.labels, axis=1)
+        found.append([
+            *word_index.reranker.rerank(retrieved, documents[rows], k),
+            *(np.take_along_axis(table, order, axis=1) for table in retrieved),
+        ])  # fmt: skip
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
     candidates = whole.search(documents, k, X=X)[0]
     candidates[3, 4:] = L

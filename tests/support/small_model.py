@@ -16,7 +16,7 @@ from xmlcli.config.load import load_config
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
-from xmlcli.runs.trained_run import Trained
+from xmlcli.runs.trained_run import TrainedRun
 from xmlcli.serving.contents import ModelContents
 from xmlcli.serving.model import Model
 from xmlcli.stages.call import RunId
@@ -71,15 +71,15 @@ def run(what: str = "subjects") -> Path:
     return root
 
 
-def trained(what: str = "subjects") -> Trained:
+def trained(what: str = "subjects") -> TrainedRun:
     """The evaluated run."""
     session, folder = _session(run(what), what), run(what) / "data" / what
-    return Trained(session.workspace, session.config, plan(session.config, RunId(str(folder))))
+    return TrainedRun(session.workspace, session.config, plan(session.config, RunId(str(folder))))
 
 
 @cache
 def contents() -> ModelContents:
-    return trained().parts()
+    return trained().contents()
 
 
 @cache

@@ -19,7 +19,7 @@ from xmlcli.progress import Progress, silent
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
-from xmlcli.runs.trained_run import Trained
+from xmlcli.runs.trained_run import TrainedRun
 from xmlcli.serving.model import Documents, Model
 from xmlcli.stages.call import RunId
 from xmlcli.storage import files
@@ -96,7 +96,7 @@ def fit_matrix(
         calls = plan(config, run)
         session = Session(Workspace(Path(root), run.name), config, device, overrides=overrides, progress=progress)
         runner.run(session, calls, calls)
-        contents = Trained(session.workspace, config, calls).parts()
+        contents = TrainedRun(session.workspace, config, calls).contents()
         frontend = replace(contents.frontend, label_names=label_names)
         return Model.of(replace(contents, frontend=frontend))
 

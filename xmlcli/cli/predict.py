@@ -20,7 +20,7 @@ from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from xmlcli.runs.trained_run import Trained
+    from xmlcli.runs.trained_run import TrainedRun
     from xmlcli.serving.answers import Answers
     from xmlcli.serving.model import Model
 
@@ -75,18 +75,18 @@ def open_model(options: Options, folder: Path | None) -> Model:
     return open_trained(options).model()
 
 
-def open_trained(options: Options, cycle: int | None = None) -> Trained:
-    """Return the `Trained` that options name: a dataset's, or that of the dataset trained last, settings as then."""
+def open_trained(options: Options, cycle: int | None = None) -> TrainedRun:
+    """Return the `TrainedRun` that options name: a dataset's, or that of the dataset trained last, settings as then."""
     from xmlcli.runs import results
     from xmlcli.runs.plan import plan
-    from xmlcli.runs.trained_run import Trained
+    from xmlcli.runs.trained_run import TrainedRun
 
     if options.dataset is None:
         options = for_run(options, results.last_run(options.root).run)
     assert options.dataset is not None
     run = RunId(options.dataset, options.profile)
     opened = open_run(options, results.recorded_overrides(Workspace(options.root, run.name)))
-    return Trained(opened.workspace, opened.config, plan(opened.config, opened.run), cycle=cycle)
+    return TrainedRun(opened.workspace, opened.config, plan(opened.config, opened.run), cycle=cycle)
 
 
 def predict_all(

@@ -6,13 +6,90 @@ few of them costs time for their groups alone, any other for all.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
+from xmlcli.arrays import Array, Floats, Longs
 from xmlcli.kernels.top_k import sort_best, threshold
 
 MAXIMA = 5  # times as many as labels wanted, in `collect_of_all`
 _MANY = 8  # labels that are passed over in the time that one is added to
+
+
+class InvertedFile(NamedTuple):
+    """The words of M labels, by word.
+
+    Attributes:
+        offsets: int32 (F + 1,), where each word's postings begin.
+        labels: unsigned (nnz,), the labels that have the word.
+        values: float32 (nnz,), its weight in each of them.
+        lengths: int64 (F,), postings of each word, on all ranks.
+        bonus: float32 (M,), what a label scores before any word is looked up.
+    """
+
+    offsets: Array
+    labels: Array
+    values: Floats
+    lengths: Longs
+    bonus: Floats
+
+
+class SearchLimits(NamedTuple):
+    """What of a document's words counts, and how its labels come.
+
+    Attributes:
+        light: the share of a document's square that its lightest words may hold together and not count.
+        budget: postings that are added up for a document; the first word's always are.
+        in_order: whether labels come best first, ties by the lower label; otherwise they come by label.
+    """
+
+    light: float
+    budget: int
+    in_order: bool
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def search_inverted_file(documents, file, limits, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Write the labels of the largest scores of documents first, …, last - 1, and these scores.
+
+    documents: CsrRows; file: InvertedFile; limits: SearchLimits; indices, scores: (N, k), k at most M. Labels lie in
+    groups: a document whose words touch few labels costs time for their groups alone, any other for all labels.
+    """
+    bonus, num_labels, k = file.bonus, len(file.bonus), indices.shape[1]
+    maxima = np.empty(min(MAXIMA * k, num_labels), np.float32)
+    is_kept = np.zeros(8 * -(-num_labels // 8), np.bool_)
+    shift = group_shift(num_labels, k)
+    num_groups = ((num_labels - 1) >> shift) + 1
+    total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
+    untouched_best = np.empty(num_groups, np.float32)
+    refresh(total, touched, shift, untouched_best)
+    best = untouched_best.copy()
+    touched[:] = False
+    kept, values = np.empty(num_labels, np.int32), np.empty(num_labels, np.float32)
+    for i in range(first, last):
+        own = slice(documents.indptr[i], documents.indptr[i + 1])
+        columns, weights = heaviest(documents.indices[own], documents.data[own], limits.light)
+        touches_all = touch(columns, file.offsets, file.labels, num_labels, shift, touched)
+        add_postings(columns, weights, file.offsets, file.labels, file.values, file.lengths, limits.budget, total)
+        if touches_all:
+            count = collect_of_all(total, maxima, is_kept, k, kept, values)
+        else:
+            refresh(total, touched, shift, best)
+            count = collect(total, best, shift, k, kept, values)
+        if limits.in_order:
+            sort_best(kept, values, count)
+        else:
+            cut(kept, values, count, k)
+        for j in range(k):
+            indices[i, j] = kept[j]
+            scores[i, j] = values[j]
+        if touches_all:
+            for label in range(num_labels):
+                total[label] = bonus[label]
+        else:
+            restore(bonus, untouched_best, touched, shift, total, best)
 
 
 @njit(cache=True, nogil=True)

@@ -2,7 +2,7 @@
 
 c_l is the mean vector of the documents that carry label l. g is affine, shared by all labels, and trained so that
 g(c_l) lies near the documents of l by the robust loss log(1 + |g(c_l) - f(x_i)|^2) over all pairs of document and label
-(the authors' code; method notes, section 1). `authors` trains g as two linear layers on raw vectors. The default trains
+(as in the authors' code). `authors` trains g as two linear layers on raw vectors. The default trains
 one, from the identity, on unit vectors, and leaves the pair's own document out of the centroid: otherwise a label with
 one document would teach g to copy it.
 """
@@ -10,16 +10,16 @@ one document would teach g to copy it.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from xmlcli.arrays import Floats
+from xmlcli.arrays import Floats, Longs
 from xmlcli.config.sections import ProxyConfig
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.encoder.optimisers import DenseAdam
+from xmlcli.label_embeddings.centroids import Centroids
 from xmlcli.machine.torch_threads import one_thread_each
 from xmlcli.progress import Progress, silent
 
@@ -45,50 +45,6 @@ class ProxyMap(nn.Module):
         return mapped
 
 
-class Centroids:
-    """Sums of document vectors by label, from which means are taken with or without one document.
-
-    Attributes:
-        sums: float32 (L, D) on the documents' device; of several ranks each has its labels'.
-        counts: float32 (L,), documents of each label, its own text counted as one where it has text; of all ranks.
-    """
-
-    def __init__(
-        self, documents: torch.Tensor, Y: sp.csr_matrix, label_texts: torch.Tensor | None, ranks: Ranks = ALONE
-    ) -> None:
-        """documents: float32 (N, D); Y: CSR (N, L); label_texts: float32 (L, D), zero rows for labels without text.
-
-        Of several ranks each gives its labels, and the documents that carry them.
-        """
-        sums = torch.from_numpy(np.asarray(Y.T.tocsr() @ documents.cpu().numpy(), dtype=np.float32))
-        self.sums = sums.to(documents.device)
-        self.counts = torch.from_numpy(Y.getnnz(axis=0).astype(np.float32)).to(documents.device)
-        if label_texts is not None:
-            self.sums += label_texts
-            self.counts += (label_texts != 0).any(dim=1).float()
-        self._own_counts, self._ranks = self.counts, ranks
-        if ranks.size > 1:
-            self.counts = torch.from_numpy(ranks.all_gather_rows(self.counts.cpu().numpy())).to(documents.device)
-
-    def means(self) -> torch.Tensor:
-        """Return the centroids (L, D), of several ranks its own; zero for a label without documents and text."""
-        return self.sums / self._own_counts.clamp(min=1)[:, None]
-
-    def means_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Return the centroid of each of `labels` (B,), of any ranks but the same on each."""
-        return self._sums_of(labels) / self._counts_of(labels)[:, None]
-
-    def means_without(self, labels: npt.NDArray[np.int64], documents: torch.Tensor) -> torch.Tensor:
-        """Return the centroid of each of `labels` (B,) without the document (B, D) that carries it."""
-        return (self._sums_of(labels) - documents) / (self._counts_of(labels) - 1).clamp(min=1)[:, None]
-
-    def _sums_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
-        return self._ranks.fetch_same_rows(self.sums, labels, len(self.counts))
-
-    def _counts_of(self, labels: npt.NDArray[np.int64]) -> torch.Tensor:
-        return self.counts[torch.from_numpy(labels).to(self.counts.device)]
-
-
 def train_proxy(
     g: ProxyMap,
     documents: torch.Tensor,
@@ -111,10 +67,10 @@ def train_proxy(
     steps = -(-num_pairs // config.batch_size)
     optimiser = DenseAdam(g.parameters())
 
-    def draw() -> npt.NDArray[np.int64]:
+    def draw() -> Longs:
         return pairs[:, generator.permutation(in_all)[:num_pairs]]
 
-    def step(rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], rate: float) -> float:
+    def step(rows: Longs, labels: Longs, rate: float) -> float:
         x = ranks.fetch_same_rows(documents, rows, Y.shape[0])
         c = centroids.means_without(labels, x) if config.leave_one_out else centroids.means_of(labels)
         loss = torch.log1p((g(c) - x).square().sum(dim=1)).mean()
@@ -136,7 +92,7 @@ def train_proxy(
     return mean
 
 
-def _pairs(Y: sp.csr_matrix, centroids: Centroids, config: ProxyConfig) -> npt.NDArray[np.int64]:
+def _pairs(Y: sp.csr_matrix, centroids: Centroids, config: ProxyConfig) -> Longs:
     """Return the pairs of document and label to draw from, int64 (2, P)."""
     coo = Y.tocoo()
     pairs = np.stack([coo.row, coo.col]).astype(np.int64)
@@ -148,12 +104,3 @@ def embed_labels(g: ProxyMap, centroids: Centroids, *, has_map: bool) -> Floats:
     """Return the (own) label embeddings, float32 (L, D) of unit length on the CPU; g is left out unless `has_map`."""
     means = centroids.means()
     return F.normalize(g(means) if has_map else means, dim=1).cpu().numpy()
-
-
-def label_bonus(frequencies: Floats, num_documents: int, *, prior: float, base_rate: float) -> Floats:
-    """Return what frequency adds to a label's cosine, float32 (L,): prior · ln(1 + n) + base_rate · n / N.
-
-    frequencies: n, float32 (L,), training documents of each label; num_documents: N. The second term tells only where a
-    label is on a good part of all documents, and then puts it on nearly every shortlist.
-    """
-    return (prior * np.log1p(frequencies) + base_rate * frequencies / num_documents).astype(np.float32)

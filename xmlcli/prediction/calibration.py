@@ -7,17 +7,16 @@ labels, joined by lines; it rises strictly, so that the ranking stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit, logit
 
-from xmlcli.arrays import Doubles, Floats, Ints
+from xmlcli.arrays import Bools, Doubles, Floats, Ints
 from xmlcli.metrics import hit_matrix
-from xmlcli.prediction.scores import Combination
+from xmlcli.prediction.combination import Combination
 
 _MOST_BINS = 20
 _FEWEST_EXPECTED = 20.0  # right labels a bin
@@ -39,7 +38,7 @@ def calibrated(
     return replace(combination, curve=fit_curve(combined, hit_matrix(candidates, Y)[there], counts))
 
 
-def fit_curve(scores: Doubles, right: npt.NDArray[np.bool_], counts: Doubles) -> tuple[tuple[float, float], ...]:
+def fit_curve(scores: Doubles, right: Bools, counts: Doubles) -> tuple[tuple[float, float], ...]:
     """Return ascending points (score, log-odds), or none where fewer than two bins can be filled.
 
     scores: log-odds as the combination gives them, float64 (n,); right: bool (n,), whether the label is; counts:
@@ -62,16 +61,6 @@ def fit_curve(scores: Doubles, right: npt.NDArray[np.bool_], counts: Doubles) ->
     x, y = x[apart], np.maximum.accumulate(y[apart])
     y += _LEAST_RISE * np.arange(len(y))
     return tuple(zip(x.tolist(), y.tolist(), strict=True)) if len(x) > 1 else ()
-
-
-def log_odds(scores: Floats, curve: Sequence[Sequence[float]]) -> Floats:
-    """Return scores moved along the curve, float32; above it the last line goes on, below it a parallel of x = y."""
-    if not curve:
-        return scores
-    x, y = np.array(curve, np.float64).T
-    slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
-    above, below = np.maximum(scores - x[-1], 0), np.minimum(scores - x[0], 0)
-    return np.asarray(np.interp(scores, x, y) + slope * above + below, np.float32)
 
 
 def _pool(sums: Doubles) -> Doubles:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit
 
-from xmlcli.arrays import Doubles, Floats, Ints
+from xmlcli.arrays import Bools, Doubles, Floats, Ints
 from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
-from xmlcli.prediction.scores import DEFAULT, PRODUCTS, Combination, rank, value
+from xmlcli.prediction.combination import DEFAULT, PRODUCTS, Combination, score_or_product, take_top_k
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 _SHRINK = 1e-4
@@ -43,14 +42,14 @@ def fit_logistic(
         return DEFAULT
     weights = np.ones(len(candidates), np.float32) if weights is None else weights
     names = [*scores, *(name for name in PRODUCTS if set(name.split("*")) <= scores.keys())]
-    found = _rank_right_first(scores, [name for name in names if name != costly], there, right, weights)
+    ranking = _rank_right_first(scores, [name for name in names if name != costly], there, right, weights)
     if costly in scores:
-        everything = _rank_right_first(scores, names, there, right, weights, found)
-        found = everything if _pays(found.losses, everything.losses) else found
-    total = found.total[there]
+        by_all = _rank_right_first(scores, names, there, right, weights, ranking)
+        ranking = by_all if _pays(ranking.losses, by_all.losses) else ranking
+    total = ranking.total[there]
     columns = np.column_stack([total, np.ones(len(total))])
     slope, intercept = _logistic(columns, right[there], np.broadcast_to(weights[:, None], there.shape)[there])
-    slopes = {name: value * max(slope, _LEAST_SLOPE) for name, value in found.slopes.items()}
+    slopes = {name: value * max(slope, _LEAST_SLOPE) for name, value in ranking.slopes.items()}
     return Combination("logistic", slopes | {"intercept": intercept})
 
 
@@ -64,11 +63,11 @@ class _Ranking:
 
 
 def _rank_right_first(
-    scores: Mapping[str, Floats], names: Sequence[str], there: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_],
+    scores: Mapping[str, Floats], names: Sequence[str], there: Bools, right: Bools,
     weights: Floats, start: _Ranking | None = None,
 ) -> _Ranking:  # fmt: skip
     """Find the coefficients of the scores `names`, from those of `start`, each score on a scale of its own."""
-    table = np.stack([value(scores, name) for name in names], axis=-1).astype(np.float64)
+    table = np.stack([score_or_product(scores, name) for name in names], axis=-1).astype(np.float64)
     spread = table[there].std(axis=0)
     scale = np.where(spread > _FLAT, spread, 1.0)
     before = np.array([0.0 if start is None else start.slopes.get(name, 0.0) for name in names])
@@ -86,8 +85,56 @@ def _pays(before: Doubles, after: Doubles) -> bool:
     return bool(gain.sum() > max(_LEAST_GAIN * before.sum(), by_chance))
 
 
+class _RankingLoss:
+    """What `_minimise` minimises, over the documents that count, with its derivatives by the coefficients w (d,)."""
+
+    def __init__(self, table: Doubles, there: Bools, right: Bools, importance: Doubles) -> None:
+        """table: (N, k, d); there, right: (N, k); importance: (N, 1), of the documents."""
+        self._table, self._there, self._right, self._importance = table, there, right, importance
+        self._flat = table.reshape(-1, table.shape[-1])
+        self._w: Doubles | None = None
+
+    def losses(self, w: Doubles) -> Doubles:
+        """Return the loss of each document, (N,)."""
+        self._go_to(w)
+        return np.asarray((self._importance * np.logaddexp(0, self._behind)).sum(axis=1))
+
+    def value_and_gradient(self, w: Doubles) -> tuple[float, Doubles]:
+        """Return the shrunk loss of all documents and its gradient (d,)."""
+        self._go_to(w)
+        p, q = self._chance, self._share
+        gradient = (self._importance * (p.sum(axis=1, keepdims=True) * q - p)).ravel() @ self._flat
+        value = (self._importance * np.logaddexp(0, self._behind)).sum() + 0.5 * _SHRINK * (w @ w)
+        return float(value), gradient + _SHRINK * w
+
+    def curvature(self, w: Doubles) -> Doubles:
+        """Return the matrix of second derivatives, (d, d)."""
+        self._go_to(w)
+        p, q = self._chance, self._share
+        from_mean = (self._table - np.matmul(q[:, None], self._table)).reshape(self._flat.shape)
+        each = self._importance * (p * (1 - p) + p.sum(axis=1, keepdims=True) * q)
+        return np.asarray((from_mean * each.reshape(-1, 1)).T @ from_mean + _SHRINK * np.eye(len(w)))
+
+    def _go_to(self, w: Doubles) -> None:
+        """Find, unless that is done, what value and derivatives at w are made of, (N, k) each.
+
+        `_behind` is by how much each right label is behind the wrong ones, `_chance` that one of these goes before it,
+        `_share` each wrong label's part of that.
+        """
+        if self._w is not None and np.array_equal(w, self._w):
+            return
+        s = np.where(self._there, (self._flat @ w).reshape(self._there.shape), _NEVER)
+        wrong = np.where(self._right, _NEVER, s)
+        largest = wrong.max(axis=1, keepdims=True)
+        shares = np.exp(wrong - largest)
+        total = shares.sum(axis=1, keepdims=True)
+        self._behind = np.where(self._right, largest + np.log(total) - s, _NEVER)
+        self._chance, self._share = expit(self._behind), shares / total
+        self._w = w.copy()
+
+
 def _minimise(
-    table: Doubles, there: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], weights: Floats, start: Doubles
+    table: Doubles, there: Bools, right: Bools, weights: Floats, start: Doubles
 ) -> tuple[Doubles, Doubles]:
     """Return the coefficients (d,) of a table (N, k, d) that rank right labels first, by Newton's method from `start`.
 
@@ -97,41 +144,17 @@ def _minimise(
     from scipy.optimize import minimize
 
     some = right.any(axis=1) & (weights > 0)
-    table, there, right, importance = table[some], there[some], right[some], weights[some, None].astype(np.float64)
-    flat = table.reshape(-1, table.shape[-1])
-
-    @lru_cache(maxsize=1)
-    def chances(w: bytes) -> tuple[Doubles, Doubles, Doubles]:
-        """Return by how much each right label is behind, and the chance that a wrong one goes before it; (N, k) each.
-
-        The last is the share that each wrong label of a document has in that.
-        """
-        s = np.where(there, (flat @ np.frombuffer(w)).reshape(there.shape), _NEVER)
-        wrong = np.where(right, _NEVER, s)
-        largest = wrong.max(axis=1, keepdims=True)
-        shares = np.exp(wrong - largest)
-        total = shares.sum(axis=1, keepdims=True)
-        behind = np.where(right, largest + np.log(total) - s, _NEVER)
-        return behind, expit(behind), shares / total
-
-    def loss(w: Doubles) -> tuple[float, Doubles]:
-        behind, p, q = chances(w.tobytes())
-        gradient = (importance * (p.sum(axis=1, keepdims=True) * q - p)).ravel() @ flat
-        value = (importance * np.logaddexp(0, behind)).sum() + 0.5 * _SHRINK * (w @ w)
-        return float(value), gradient + _SHRINK * w
-
-    def curvature(w: Doubles) -> Doubles:
-        _, p, q = chances(w.tobytes())
-        from_mean = (table - np.matmul(q[:, None], table)).reshape(flat.shape)
-        each = importance * (p * (1 - p) + p.sum(axis=1, keepdims=True) * q)
-        return np.asarray((from_mean * each.reshape(-1, 1)).T @ from_mean + _SHRINK * np.eye(len(w)))
-
-    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3}).x
-    behind, _, _ = chances(found.tobytes())
-    return np.asarray(found), (importance * np.logaddexp(0, behind)).sum(axis=1)
+    loss = _RankingLoss(table[some], there[some], right[some], weights[some, None].astype(np.float64))
+    options = {"gtol": 1e-3}
+    coefficients = np.asarray(
+        minimize(
+            loss.value_and_gradient, start, jac=True, hess=loss.curvature, method="trust-exact", options=options
+        ).x
+    )
+    return coefficients, loss.losses(coefficients)
 
 
-def _logistic(table: Doubles, right: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating[Any]]) -> list[float]:
+def _logistic(table: Doubles, right: Bools, weights: npt.NDArray[np.floating[Any]]) -> list[float]:
     """Return the coefficients of logistic regression on the columns of a table (n, d), by Newton's method.
 
     weights: (n,), of the rows.
@@ -156,8 +179,8 @@ def _logistic(table: Doubles, right: npt.NDArray[np.bool_], weights: npt.NDArray
         return (table * (weights * p * (1 - p))[:, None]).T @ table + np.diag(shrink)
 
     start = np.zeros(table.shape[1])
-    found = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3})
-    return [float(w) for w in found.x]
+    coefficients = minimize(loss, start, jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-3}).x
+    return [float(w) for w in coefficients]
 
 
 def choose_beta(
@@ -167,7 +190,7 @@ def choose_beta(
     metrics = [Metric("P", k) for k in (1, 3, 5)]
     best = (-1.0, BETAS[0])
     for beta in BETAS:
-        found = Combination("authors", {"beta": beta})
-        top, _ = rank(found.combine(scores, candidates, Y.shape[1]), candidates, 5, Y.shape[1])
+        combination = Combination("authors", {"beta": beta})
+        top, _ = take_top_k(combination.combine(scores, candidates, Y.shape[1]), candidates, 5, Y.shape[1])
         best = max(best, (sum(evaluate_top_k(top, Y, inverse_propensity, metrics).values()), beta))
     return Combination("authors", {"beta": best[1]})

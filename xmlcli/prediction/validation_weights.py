@@ -15,7 +15,7 @@ from xmlcli.shortlists.word_index import POSTINGS
 _ENOUGH = 200.0  # documents, or as many parts of documents
 
 
-def novelty(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> Floats:
+def novelty_weights(X: sp.csr_matrix, X_train: sp.csr_matrix, ranks: Ranks = ALONE) -> Floats:
     """Return what each document counts, float32 (N,): 1 less its largest cosine with a training document.
 
     A random validation split leaves copies of training documents in it (other volumes, other editions): a combination

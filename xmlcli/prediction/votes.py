@@ -21,7 +21,7 @@ from xmlcli.kernels.csr import CsrRows
 from xmlcli.kernels.votes import sum_votes
 from xmlcli.machine.threads import over_rows
 from xmlcli.shortlists.index import Index
-from xmlcli.shortlists.make_index import LabelVectors, make_index
+from xmlcli.shortlists.make_index import SearchVectors, make_index
 
 _SHARE = 0.5  # of the vectors' cosine in a document's score
 _TEMPERATURE = 0.1 * (1 + _SHARE)  # T, a tenth of the largest possible s
@@ -65,9 +65,10 @@ def make_voters(
     (N, D), of unit or zero length; labels: CSR (N, L). Of several ranks each gives the words of its documents, and
     labels of all.
     """
-    nothing, config = np.zeros(words.shape[0], np.float32), replace(config, vectors=_SHARE)
-    documents = LabelVectors(encode(words), nothing, words)
-    return Voters(make_index(documents, nothing + 1, config, in_order=False, ranks=ranks), labels, count)
+    N, config = words.shape[0], replace(config, vectors=_SHARE)
+    documents = SearchVectors(encode(words), np.zeros(N, np.float32), words)
+    index = make_index(documents, np.ones(N, np.bool_), config, in_order=False, ranks=ranks)
+    return Voters(index, labels, count)
 
 
 def _weights(scores: Floats) -> Floats:

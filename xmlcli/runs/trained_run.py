@@ -1,32 +1,30 @@
-"""From the artifacts of a run to a model: opened as it is for prediction, or made small to be carried."""
+"""From the artifacts of a run to a model: opened as it is for prediction, or quantised for export."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.arrays import Floats
 from xmlcli.config.overrides import flatten
 from xmlcli.config.sections import Config
 from xmlcli.features.tfidf import inverse_document_frequency
 from xmlcli.label_embeddings.word_centroids import without_smallest
+from xmlcli.prediction.combination import Combination
 from xmlcli.prediction.engine import Engine
-from xmlcli.prediction.scores import Combination
 from xmlcli.runs.plan import find_call
 from xmlcli.serving.contents import Frontend, ModelContents, make_contents
 from xmlcli.serving.model import Model
-from xmlcli.shortlists.make_index import LabelVectors
+from xmlcli.shortlists.make_index import SearchVectors
 from xmlcli.stages.call import Call
-from xmlcli.stages.evaluate import load_engine
-from xmlcli.stages.job import Job
+from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.storage import artifacts
 from xmlcli.storage.artifacts import Artifact
 from xmlcli.storage.workspace import Workspace
 
 
-class Trained:
+class TrainedRun:
     """An evaluated run: its engine, and what belongs to it."""
 
     def __init__(self, workspace: Workspace, config: Config, calls: list[Call], *, cycle: int | None = None) -> None:
@@ -34,52 +32,54 @@ class Trained:
         call = find_call(calls, "evaluate", config.cycles if cycle is None else cycle)
         self._config = config
         command = f"xmlcli train {call.run.options}"
-        self._job = Job(call, workspace, config, makers=dict.fromkeys(call.inputs, command))
-        self._prepared = self._job.read("prepared")
-        self._evaluation: Artifact = artifacts.read(workspace.artifact(call.output), "evaluation", made_by=command)
+        self._evaluation = artifacts.read(workspace.artifact(call.output), "evaluation", made_by=command)
+        inputs = {
+            kind: artifacts.read(workspace.artifact(ref), kind, made_by=command) for kind, ref in call.inputs.items()
+        }
+        artifacts.check_agree(inputs)
+        self._inputs = ModelArtifacts(**inputs)
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
         return Model(self._engine(), self._frontend())
 
-    def parts(self) -> ModelContents:
-        """Return the model made small."""
+    def contents(self) -> ModelContents:
+        """Return the quantised model that is exported."""
         engine, by_words = self._engine(), self._config.shortlist.backend == "words"
-        words = self._prepared.csr("label_words.npz") if by_words else None
-        labels = self._job.read("labels")
+        prepared, labels = self._inputs.prepared, self._inputs.labels
+        words = prepared.csr("label_words.npz") if by_words else None
         return make_contents(
             engine,
-            vectors=LabelVectors(labels.array("Z.npy", mmap=True), labels.array("bonus.npy"), words),
+            vectors=SearchVectors(labels.array("Z.npy", mmap=True), labels.array("bonus.npy"), words),
             shortlist=self._config.shortlist,
-            voters=None if engine.voters is None else without_smallest(self._prepared.csr("X_train.npz")),
+            voters=None if engine.voters is None else without_smallest(prepared.csr("X_train.npz")),
             frontend=self._frontend(),
             about=self._about(),
         )
 
     def artifacts(self) -> list[Artifact]:
         """Return the artifacts that prediction needs files of."""
-        return [self._prepared, self._job.read("clf"), self._job.read("labels"), self._evaluation]
+        return [*self._inputs, self._evaluation]
 
     def _engine(self) -> Engine:
         combination = Combination(**self._evaluation.json("calibration.json"))
-        return load_engine(self._job, self._prepared, combination)
+        return load_engine(self._inputs, self._config, combination)
 
     def _frontend(self) -> Frontend:
         return Frontend(self._json("features.json"), self._idf(), self._json("labels.json"))
 
     def _json(self, name: str) -> Any:
-        return self._prepared.json(name) if self._prepared.has(name) else None
+        return self._inputs.prepared.json(name) if self._inputs.prepared.has(name) else None
 
-    def _idf(self) -> npt.NDArray[np.float32] | None:
+    def _idf(self) -> Floats | None:
         """Return the weights that prepare gave to given features: those of all training documents."""
-        if self._prepared.has("features.json") or not self._config.prepare.use_idf:
+        if self._inputs.prepared.has("features.json") or not self._config.prepare.use_idf:
             return None
-        return inverse_document_frequency(
-            sp.vstack([self._prepared.csr("X_train.npz"), self._prepared.csr("X_validation.npz")], format="csr")
-        )
+        documents = [self._inputs.prepared.csr(f"X_{split}.npz") for split in ("train", "validation")]
+        return inverse_document_frequency(sp.vstack(documents, format="csr"))
 
     def _about(self) -> dict[str, Any]:
-        data = dict(self._prepared.json("prepared.json"))
+        data = dict(self._inputs.prepared.json("prepared.json"))
         sections = ("seed", "cycles", "prepare", "model", "proxy", "shortlist", "clf", "linear", "evaluate")
         return {
             "dataset": data.pop("dataset"),

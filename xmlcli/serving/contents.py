@@ -14,12 +14,14 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Floats
 from xmlcli.config.sections import ShortlistConfig
+from xmlcli.encoder.numpy_encoder import DocumentEncoder
 from xmlcli.kernels.products import CompactDense
 from xmlcli.kernels.quantised import CompactRows
-from xmlcli.prediction.engine import DocumentEncoder, Engine
-from xmlcli.prediction.scores import Combination, Scores
+from xmlcli.prediction.combination import Combination
+from xmlcli.prediction.engine import Engine
+from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.votes import Voters, make_voters
-from xmlcli.shortlists.make_index import LabelVectors, make_index
+from xmlcli.shortlists.make_index import SearchVectors, make_index, searchable_labels
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ class ModelContents:
         config = ShortlistConfig(**self.settings["shortlist"])
         encoder = DocumentEncoder(self.tokens, self.residual, self.settings["activation"])
         combination = Combination(**self.settings["combination"])
+        vectors, searchable = SearchVectors(self.Z, self.bonus, words), searchable_labels(self.frequencies, config)
         return Engine(
             encoder,
-            make_index(LabelVectors(self.Z, self.bonus, words), self.frequencies, config, in_order=False),
+            make_index(vectors, searchable, config, in_order=False),
             Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
             int(self.settings["size"]),
             combination,
@@ -96,7 +99,7 @@ class ModelContents:
 def make_contents(
     engine: Engine,
     *,
-    vectors: LabelVectors,
+    vectors: SearchVectors,
     shortlist: ShortlistConfig,
     voters: sp.csr_matrix | None,
     frontend: Frontend,

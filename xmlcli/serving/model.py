@@ -14,7 +14,7 @@ from xmlcli.arrays import Floats, Ints
 from xmlcli.errors import UsageError
 from xmlcli.features.tfidf import TextFeatures
 from xmlcli.kernels.row_weights import weigh_rows
-from xmlcli.prediction.calibration import log_odds
+from xmlcli.prediction.combination import log_odds
 from xmlcli.prediction.engine import Engine
 from xmlcli.progress import Progress, silent
 from xmlcli.serving import model_folder
@@ -99,7 +99,7 @@ class Model:
             raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
         X = self.features(documents)
         k = min(k, self.num_labels)
-        labels, scores = self._engine.rank(X, k, progress=progress)
+        labels, scores = self._engine.top_k(X, k, progress=progress)
         return labels, log_odds(scores, self._curve)
 
     def features(self, documents: Documents) -> sp.csr_matrix:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Bools, Floats, Ints, Longs
 from xmlcli.kernels.dense_top_k import top_k_within
 from xmlcli.machine.threads import over_rows
 from xmlcli.machine.torch_threads import matrix_dtype
@@ -24,7 +23,7 @@ class ExactIndex:
     of the k-th. Only these are scored in float32.
     """
 
-    def __init__(self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], device: str = "cpu") -> None:
+    def __init__(self, Z: Floats, *, bonus: Floats, searchable: Bools, device: str = "cpu") -> None:
         """Z: float32 (L, D) unit rows; bonus: float32 (L,); searchable: bool (L,)."""
         self._ids = np.flatnonzero(searchable).astype(np.int32)
         self._num_labels = Z.shape[0]
@@ -35,12 +34,12 @@ class ExactIndex:
     def search(
         self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
     ) -> tuple[Ints, Floats]:
-        """See `neighbours.Index.search`."""
+        """See `Index.search`."""
         N = documents.shape[0]
         indices = np.full((N, k), self._num_labels, np.int32)
         scores = np.full((N, k), -np.inf, np.float32)
-        found = min(k, len(self._ids))
-        if found == 0:
+        width = min(k, len(self._ids))
+        if width == 0:
             return indices, scores
         dtype = matrix_dtype(self._device)
         Z = self._Z.to(dtype)
@@ -50,16 +49,16 @@ class ExactIndex:
             approximate = (F.to(dtype) @ Z.T).float()  # (B, L')
             if self._device == "cpu":
                 margin = np.float32(_ERROR if dtype == torch.bfloat16 else 0.0)
-                local, best = self._top_k(approximate.numpy(), documents[block], found, margin)
+                local, best = self._top_k(approximate.numpy(), documents[block], width, margin)
             else:
                 bonus = torch.from_numpy(self._bonus).to(self._device)
-                local, best = _top_k_on_card(approximate, F, self._Z, bonus, found)
-            indices[block, :found] = self._ids[local]
-            scores[block, :found] = best
+                local, best = _top_k_on_card(approximate, F, self._Z, bonus, width)
+            indices[block, :width] = self._ids[local]
+            scores[block, :width] = best
             progress("shortlist", block.stop, N)
         return indices, scores
 
-    def _top_k(self, S: Floats, F: Floats, k: int, margin: np.float32) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _top_k(self, S: Floats, F: Floats, k: int, margin: np.float32) -> tuple[Longs, Floats]:
         """Return the k best columns of each row of S (B, L'), ordered by exact score, then by lower column."""
         indices, scores, Z = np.empty((len(S), k), np.int64), np.empty((len(S), k), np.float32), self._Z.numpy()
         over_rows(len(S), lambda first, last: top_k_within(S, F, Z, self._bonus, margin, first, last, indices, scores))
@@ -68,7 +67,7 @@ class ExactIndex:
 
 def _top_k_on_card(
     approximate: torch.Tensor, F: torch.Tensor, Z: torch.Tensor, bonus: torch.Tensor, k: int
-) -> tuple[npt.NDArray[np.int64], Floats]:
+) -> tuple[Longs, Floats]:
     """Take twice as many labels by the approximate scores, score them in float32, keep the best k."""
     approximate = approximate + bonus  # (B, L')
     candidates = approximate.topk(min(2 * k, approximate.shape[1]), dim=1).indices.sort(dim=1).values  # (B, 2k)

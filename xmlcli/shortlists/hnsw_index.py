@@ -7,10 +7,9 @@ The bonus becomes part of the cosine by two more coordinates (Bachrach et al. 20
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Bools, Floats, Ints
 from xmlcli.progress import Progress, silent
 
 _BLOCK = 1024  # documents a call of the graph
@@ -23,7 +22,7 @@ class HnswIndex:
     """
 
     def __init__(
-        self, Z: Floats, *, bonus: Floats, searchable: npt.NDArray[np.bool_], M: int, ef_construction: int,
+        self, Z: Floats, *, bonus: Floats, searchable: Bools, M: int, ef_construction: int,
         ef_search: int,
     ) -> None:  # fmt: skip
         """Z, bonus, searchable as for ExactIndex; M, ef_construction, ef_search as HNSW calls them."""
@@ -45,7 +44,7 @@ class HnswIndex:
     def search(
         self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
     ) -> tuple[Ints, Floats]:
-        """See `neighbours.Index.search`; where the graph finds fewer than k labels the rest is padding."""
+        """See `Index.search`; where the graph finds fewer than k labels the rest is padding."""
         N = documents.shape[0]
         indices = np.full((N, k), self._num_labels, np.int32)
         scores = np.full((N, k), -np.inf, np.float32)
@@ -55,8 +54,8 @@ class HnswIndex:
         lengths = np.linalg.norm(queries, axis=1) * self._longest
         for start in range(0, N, _BLOCK):
             block = range(start, min(start + _BLOCK, N))
-            found = self._index.knnQueryBatch(queries[start : block.stop], k=min(k, len(self._ids)), num_threads=1)
-            for row, (near, distance) in zip(block, found, strict=True):
+            neighbours = self._index.knnQueryBatch(queries[start : block.stop], k=min(k, len(self._ids)), num_threads=1)
+            for row, (near, distance) in zip(block, neighbours, strict=True):
                 score = ((1 - distance) * lengths[row]).astype(np.float32)
                 order = np.lexsort((near, -score))
                 indices[row, : len(near)] = self._ids[near[order]]

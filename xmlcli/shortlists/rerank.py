@@ -1,120 +1,139 @@
-"""Phase 2 in two parts: words propose labels, once, and the dense embeddings decide among them, in every cycle.
+"""Phase 2 in two steps: tf-idf words retrieve twice as many labels as are wanted, the dense embeddings rerank them.
 
-Word centroids and bonus stay as they are from cycle to cycle, and with them the labels that an inverted file proposes
-for a training document. What changes is the third term of a label's score, `share * cos_vectors` (`word_index`).
+A retrieved label's score is `cos_words + bonus_l`; `share * cos_vectors` is added, and the best are kept. Word
+centroids and bonus stay as they are from cycle to cycle, and with them the labels that are retrieved for a training
+document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array, Floats, Ints
-from xmlcli.distributed.ranks import Ranks
-from xmlcli.kernels.products import Table, chosen_products
+from xmlcli.distributed.ranks import ALONE, Ranks
+from xmlcli.kernels.products import Table, chosen_products, values_and_scale
+from xmlcli.kernels.rerank import rerank_rows
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.shortlists.index import Index
-from xmlcli.shortlists.word_index import PROPOSED
 
-_DECIDING = 512  # documents of each rank in one exchange
+RETRIEVED = 2  # times as many labels as wanted
+_BLOCK = 4096  # documents that are retrieved for before they are reranked
+_EXCHANGED = 512  # documents of each rank in one exchange of cosines
 
 
-@dataclass(frozen=True)
-class Proposals:
-    """The labels that words propose for each document.
+class Retrieved(NamedTuple):
+    """The labels retrieved for N documents.
 
     Attributes:
         labels: int32 (N, m), in any order, padded with L.
-        scores: float32, or float16 to be kept, (N, m), `cos_words + bonus`, padded with -inf.
+        scores: float32, or float16 as the stage keeps them, (N, m), padded with -inf.
     """
 
     labels: Ints
     scores: npt.NDArray[np.floating[Any]]
 
 
-def propose(
-    index: Index, X: sp.csr_matrix, k: int, num_labels: int, *,
-    dtype: npt.DTypeLike = np.float16, progress: Progress = silent,
-) -> Proposals:  # fmt: skip
-    """Let an index of words alone propose labels for shortlists of k.
-
-    X: float32 CSR (N, F), this rank's documents; dtype: of the scores.
-    """
-    nothing = np.zeros((X.shape[0], 1), np.float32)
-    labels, scores = index.search(nothing, min(PROPOSED * k, num_labels), X=X, progress=progress)
-    return Proposals(labels, scores.astype(dtype, copy=False))
-
-
-def decide(
-    proposals: Proposals, documents: Floats, Z: Table, share: float, k: int, num_labels: int, ranks: Ranks
-) -> tuple[Ints, Floats]:
-    """Return what `Index.search` does, of the labels proposed: those of the largest `score + share * cos_vectors`.
-
-    documents: float32 (N, D), unit or zero rows, this rank's; Z: (L', D) unit rows, of this rank's labels.
-    """
-    N, found = len(documents), min(k, proposals.labels.shape[1])
-    indices, scores = np.empty((N, found), np.int32), np.empty((N, found), np.float32)
-    for block in ranks.blocks(N, _DECIDING):
-        labels = proposals.labels[block]
-        total = proposals.scores[block].astype(np.float32)
-        total += np.float32(share) * _cosines(documents[block], Z, labels, num_labels, ranks)
-        _keep_best(labels, total, indices[block], scores[block])
-    if found == k:
-        return indices, scores
-    missing = ((0, 0), (0, k - found))
-    return np.pad(indices, missing, constant_values=num_labels), np.pad(scores, missing, constant_values=-np.inf)
-
-
 @dataclass(frozen=True)
-class Deciding:
-    """An `Index` of the labels of several ranks, in which words propose and vectors decide for each search anew.
+class Reranker:
+    """Adds the cosines of the vectors to the scores of retrieved labels.
 
     Attributes:
-        by_words: the index of words alone, of all labels.
-        Z: (L', D) unit rows, of this rank's labels; share: what the cosine with them counts for.
-        num_labels: L, all labels.
+        Z: (L', D) unit rows, of this rank's labels.
+        share: what a cosine with them counts.
+        num_labels: L, labels of all ranks.
+        in_order: whether labels come best first, as of several ranks they always do; otherwise in any order, which
+            takes less time.
         ranks: who owns what.
     """
 
-    by_words: Index
     Z: Table
     share: float
     num_labels: int
-    ranks: Ranks
+    in_order: bool = True
+    ranks: Ranks = ALONE
+
+    def rerank(self, retrieved: Retrieved, documents: Floats, k: int) -> tuple[Ints, Floats]:
+        """Return what `Index.search` does: the retrieved labels of the largest `score + share * cos_vectors`.
+
+        documents: float32 (N, D), unit or zero rows, this rank's.
+        """
+        N, width = len(documents), min(k, retrieved.labels.shape[1])
+        indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
+        indices[:, width:], scores[:, width:] = self.num_labels, -np.inf
+        retrieved = Retrieved(retrieved.labels, retrieved.scores.astype(np.float32, copy=False))
+        rerank = self._rerank_in_order if self.in_order or self.ranks.size > 1 else self._rerank
+        rerank(retrieved, documents, indices[:, :width], scores[:, :width])
+        return indices, scores
+
+    def _rerank(self, retrieved: Retrieved, documents: Floats, indices: Ints, scores: Floats) -> None:
+        table, share = values_and_scale(self.Z), np.float32(self.share)
+
+        def rerank(first: int, last: int) -> None:
+            rerank_rows(retrieved, documents, table, share, first, last, indices, scores)
+
+        over_rows(len(documents), rerank)
+
+    def _rerank_in_order(self, retrieved: Retrieved, documents: Floats, indices: Ints, scores: Floats) -> None:
+        for block in self.ranks.blocks(len(documents), _BLOCK if self.ranks.size == 1 else _EXCHANGED):
+            labels, total = retrieved.labels[block], retrieved.scores[block].copy()
+            total += np.float32(self.share) * self._cosines(documents[block], labels)
+            _sort(labels, total, indices[block], scores[block])
+
+    def _cosines(self, documents: Floats, labels: Ints) -> Floats:
+        """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.
+
+        The rank that owns a label computes it.
+        """
+        if self.ranks.size == 1:
+            return chosen_products(documents, self.Z, labels)
+
+        def answer(arrays: Sequence[Array], _: sp.csr_matrix) -> list[Floats]:
+            return [chosen_products(arrays[0], self.Z, self.ranks.local(arrays[1], self.num_labels))]
+
+        no_words = sp.csr_matrix((len(documents), 1), dtype=np.float32)
+        answers = self.ranks.ask_owners(answer, [documents, labels], no_words)
+        cosines: Floats = np.sum([part[0] for part in answers], axis=0)
+        return cosines
+
+
+def _sort(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> None:
+    over_rows(len(labels), lambda first, last: sort_rows(labels, total, first, last, indices, scores), cost=1e4)
+
+
+@dataclass(frozen=True)
+class RetrieveAndRerank:
+    """An `Index` that retrieves labels by words and reranks them by vectors.
+
+    Attributes:
+        retriever: the index of words, of the labels of all ranks.
+    """
+
+    retriever: Index
+    reranker: Reranker
+
+    def retrieve(self, X: sp.csr_matrix, k: int, *, progress: Progress = silent) -> Retrieved:
+        """Return the labels among which shortlists of k are found. X: float32 CSR (N, F), this rank's documents."""
+        no_vectors = np.empty((X.shape[0], 0), np.float32)
+        width = min(RETRIEVED * k, self.reranker.num_labels)
+        return Retrieved(*self.retriever.search(no_vectors, width, X=X, progress=progress))
 
     def search(
         self, documents: Floats, k: int, *, X: sp.csr_matrix | None = None, progress: Progress = silent
     ) -> tuple[Ints, Floats]:
-        """See `searching.Index.search`; all ranks call it, each with its documents."""
+        """See `Index.search`; of several ranks all call it, each with its documents."""
         assert X is not None, "an index of words searches by words"
-        L, ranks = self.num_labels, self.ranks
-        proposals = propose(self.by_words, X, k, L, dtype=np.float32, progress=progress)
-        return decide(proposals, documents, self.Z, self.share, k, L, ranks)
-
-
-def _keep_best(labels: Ints, total: Floats, indices: Ints, scores: Floats) -> None:
-    over_rows(len(labels), lambda first, last: sort_rows(labels, total, first, last, indices, scores), cost=1e4)
-
-
-def _cosines(documents: Floats, Z: Table, labels: Ints, num_labels: int, ranks: Ranks) -> Floats:
-    """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.
-
-    The rank that owns a label computes it.
-    """
-    if ranks.size == 1:
-        return chosen_products(documents, Z, labels)
-
-    def answer(arrays: Sequence[Array], _: sp.csr_matrix) -> list[Floats]:
-        return [chosen_products(arrays[0], Z, ranks.local(arrays[1], num_labels))]
-
-    nothing = sp.csr_matrix((len(documents), 1), dtype=np.float32)
-    answers = ranks.ask_owners(answer, [documents, labels], nothing)
-    cosines: Floats = np.sum([part[0] for part in answers], axis=0)
-    return cosines
+        N = X.shape[0]
+        indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
+        for block in self.reranker.ranks.blocks(N, _BLOCK):
+            retrieved = self.retrieve(X if N <= _BLOCK else X[block], k)
+            indices[block], scores[block] = self.reranker.rerank(retrieved, documents[block], k)
+            progress("shortlist", block.stop, N)
+        return indices, scores

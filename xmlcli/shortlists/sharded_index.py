@@ -60,6 +60,11 @@ class ShardedIndex:
         return np.where(np.isfinite(near), local + first, self.num_labels).astype(np.int32), near
 
 
+def sharded(own: Index, num_labels: int, ranks: Ranks) -> Index:
+    """Return an index of the labels of all ranks; `own` has this rank's, so many."""
+    return own if ranks.size == 1 else ShardedIndex(own, ranks, int(ranks.sum_over_ranks(num_labels)))
+
+
 def best_columns(scores: Floats, ids: Ints, k: int) -> Longs:
     """Return the columns of the k largest scores of each row (N, m), ties by the lower id, best first."""
     order: Longs = np.lexsort((ids, -scores), axis=1)[:, :k]

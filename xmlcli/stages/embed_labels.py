@@ -10,9 +10,10 @@ import torch
 
 from xmlcli.arrays import Floats
 from xmlcli.encoder.encoder import Encoder, encode
-from xmlcli.label_embeddings.proxy import Centroids, ProxyMap, embed_labels, label_bonus, train_proxy
+from xmlcli.label_embeddings.centroids import Centroids
+from xmlcli.label_embeddings.proxy import ProxyMap, embed_labels, train_proxy
 from xmlcli.label_embeddings.word_centroids import label_frequencies
-from xmlcli.shortlists.make_index import choose_bonus
+from xmlcli.shortlists.bonus import choose_bonus, label_bonus
 from xmlcli.stages.encoded_inputs import encoder_of, label_text_vectors
 from xmlcli.stages.inputs import all_rows, carriers, label_text, own_documents
 from xmlcli.stages.job import Job
@@ -21,9 +22,7 @@ from xmlcli.storage.artifacts import Artifact
 VERSION = 5
 SECTIONS = ("seed", "model", "proxy")
 
-
-_SHORTLIST = 100  # length at which the recall of a bonus is measured
-_VALIDATED = 1000  # documents on which it is, at most
+_VALIDATED = 1000  # documents on which the recall of a bonus is measured, at most
 _SHORTEST = 1e-12  # vector that is scaled to unit length, as in torch's normalize
 
 
@@ -70,4 +69,4 @@ def _choose_bonus(job: Job, prepared: Artifact, frequencies: Floats) -> dict[str
     words = prepared.csr_rows("label_words.npz", job.ranks.share(L))
     choices = [{"prior": prior, "base_rate": rate} for prior, rate in product(config.priors, config.base_rates)]
     bonuses = [label_bonus(frequencies, N, **choice) for choice in choices]
-    return choices[choose_bonus(words, bonuses, frequencies > 0, X, Y, _SHORTLIST, job.ranks)]
+    return choices[choose_bonus(words, bonuses, frequencies > 0, X, Y, job.ranks)]

@@ -14,7 +14,7 @@ from xmlcli.arrays import Floats, Longs
 from xmlcli.config.sections import ShortlistConfig
 from xmlcli.distributed.ranks import Ranks
 from xmlcli.label_embeddings.word_centroids import label_frequencies
-from xmlcli.shortlists.make_index import LabelVectors
+from xmlcli.shortlists.make_index import SearchVectors
 from xmlcli.storage.artifacts import Artifact
 from xmlcli.storage.partial_reads import csr_columns
 
@@ -70,12 +70,12 @@ def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
     return prepared.csr_rows("label_text_X.npz", ranks.share(prepared.rows("label_text_X.npz")))
 
 
-def label_vectors(prepared: Artifact, labels: Artifact, config: ShortlistConfig, ranks: Ranks) -> LabelVectors:
+def label_vectors(prepared: Artifact, labels: Artifact, config: ShortlistConfig, ranks: Ranks) -> SearchVectors:
     """Return the vectors that this rank's labels are searched by."""
     share = ranks.share(labels.dims["L"])
     words = prepared.csr_rows("label_words.npz", share) if config.backend == "words" else None
     Z, bonus = (labels.array_rows(name, share) for name in ("Z.npy", "bonus.npy"))
-    return LabelVectors(Z, bonus, words)
+    return SearchVectors(Z, bonus, words)
 
 
 def frequencies_of(Y: sp.csr_matrix, ranks: Ranks) -> Floats:

@@ -1,0 +1,112 @@
+"""How a label's scores become one score and its log-odds, and the labels of a document a ranking.
+
+`logistic` adds the scores up, each with a coefficient, and products of two of them, such that the sum is a log-odds and
+its sigmoid a probability. `authors` adds the neighbour score to the classifier's, each squashed by a sigmoid and
+divided by the document's largest (as in the authors' code), with one beta. `fit` finds the coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xmlcli.arrays import Bools, Floats, Ints
+from xmlcli.kernels.top_k import sort_rows
+from xmlcli.machine.threads import over_rows
+
+PRODUCTS = ("classifier*frequency", "linear*frequency")
+"""Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
+one, whose scores spread wider."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How the scores become one, and that one a probability.
+
+    Attributes:
+        kind: logistic or authors.
+        coefficients: by name.
+        curve: ascending points (score, log-odds observed at such scores), from `calibration`; empty where the
+            score of the logistic combination is taken as the log-odds.
+        voters: how many training documents vote.
+    """
+
+    kind: str
+    coefficients: Mapping[str, float]
+    curve: Sequence[Sequence[float]] = ()
+    voters: int = 0
+
+    def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
+        """Return the combined score of each candidate, float32 (N, k), -inf for padding.
+
+        Scores without a coefficient do not count.
+        """
+        if self.kind == "logistic":
+            total = np.full(candidates.shape, self.coefficients["intercept"], np.float32)
+            for name in (name for name in (*scores, *PRODUCTS) if name in self.coefficients):
+                total += np.float32(self.coefficients[name]) * score_or_product(scores, name)
+        else:
+            beta = self.coefficients["beta"]
+            there = candidates < num_labels
+            total = beta * _relative(scores["classifier"], there) + (1 - beta) * _relative(scores["neighbour"], there)
+        return np.where(candidates < num_labels, total, -np.inf).astype(np.float32)
+
+    def uses(self, name: str) -> bool:
+        """Whether a score counts."""
+        return name in self.coefficients
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `Combination(**…)` takes."""
+        values: dict[str, Any] = {"kind": self.kind, "coefficients": dict(self.coefficients)}
+        values |= {"curve": [list(point) for point in self.curve]} if self.curve else {}
+        return values | ({"voters": self.voters} if self.voters else {})
+
+
+def score_or_product(scores: Mapping[str, Floats], name: str) -> Floats:
+    """Return a score, or the product of two that `PRODUCTS` names."""
+    if name in scores:
+        return scores[name]
+    one, other = name.split("*")
+    return scores[one] * scores[other]
+
+
+DEFAULT = Combination(
+    "logistic",
+    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, search=3.0, linear=3.0, label_text=1.0),
+)
+"""Used where there is no validation document to fit on: typical coefficients of text collections."""
+
+
+def _relative(score: Floats, there: Bools) -> Floats:
+    """Return sigmoid(score) divided by its largest in the row; 0 for padding."""
+    squashed = np.where(there, 1 / (1 + np.exp(-score)), 0)
+    return np.asarray(squashed / np.maximum(squashed.max(axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def log_odds(scores: Floats, curve: Sequence[Sequence[float]]) -> Floats:
+    """Return scores moved along the curve, float32; above it the last line goes on, below it a parallel of x = y."""
+    if not curve:
+        return scores
+    x, y = np.array(curve, np.float64).T
+    slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
+    above, below = np.maximum(scores - x[-1], 0), np.minimum(scores - x[0], 0)
+    return np.asarray(np.interp(scores, x, y) + slope * above + below, np.float32)
+
+
+def take_top_k(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[Ints, Floats]:
+    """Return the k candidates of the largest score, ties by lower label id, and their scores.
+
+    Both are (N, k), int32 padded with L and float32 padded with -inf.
+    """
+    width = min(k, combined.shape[1])
+    top = np.full((len(combined), k), num_labels, np.int32)
+    best = np.full((len(combined), k), -np.inf, np.float32)
+    over_rows(
+        len(combined),
+        lambda first, last: sort_rows(candidates, combined, first, last, top[:, :width], best[:, :width]),
+        cost=100 * combined.shape[1],
+    )
+    return top, best
