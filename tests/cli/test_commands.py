@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from support.fake_stages import FAKES, stage
-from support.paths import PROJECT
+from support.paths import PIPELINES, PROJECT
 
 from xmlcli import cli
 from xmlcli.runs import runner
 from xmlcli.stages.job import Job
 
-COMMANDS = ("train", "evaluate", "plan", "prepare", "init-clf", "embed-labels", "shortlist", "train-clf")
+COMMANDS = ("train", "evaluate", "plan", "prepare", "init-clf", "embed-labels", "shortlist", "train-clf", "settings")
 SMALL = ("--set", "cycles=1")
 
 
@@ -245,6 +247,59 @@ def test_the_table_gains_and_loses_runs(
     capsys.readouterr()
     assert main(monkeypatch, "plan", "--add", "nonsense", "--write") == 2
     assert "no dataset 'nonsense'" in capsys.readouterr().err
+
+
+def test_a_dataset_is_added_from_data_here_whatever_the_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PIPELINES, tmp_path / "pipelines")
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    (tmp_path / "data" / "mine" / "train.csv").write_text("text,labels\nred apple,fruit\n")
+    assert main(monkeypatch, "plan", "--add", "mine", "--root", str(tmp_path / "elsewhere")) == 0
+    assert "mine: 2 cycles" in capsys.readouterr().out
+
+
+def test_the_table_takes_no_pipeline_whose_base_lies_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "mine.yaml").write_text("base: default\n")
+    words = ("plan", "--add", "demo", "--profile", "mine")
+    assert main(monkeypatch, *words) == 2
+    assert "pipelines/ here has no default.yaml" in capsys.readouterr().err
+    shutil.copy(PIPELINES / "default.yaml", tmp_path / "pipelines")
+    assert main(monkeypatch, *words) == 0
+
+
+def test_a_users_own_pipeline_with_a_base_is_a_profile_and_its_settings_are_written(
+    fake: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "mine.yaml").write_text("base: default\ncycles: 1\nclf: {epochs: 3}\n")
+    written = {}
+    for command, root in (("settings", "a"), ("train", "b")):
+        words = ("--dataset", "demo", "--profile", "mine", "--root", root)
+        assert main(monkeypatch, command, *words) == 0
+        written[command] = (tmp_path / root / "runs" / "demo-mine" / "settings.yaml").read_text()
+    assert written["settings"] == written["train"]
+    settings, default = yaml.safe_load(written["train"]), yaml.safe_load((PIPELINES / "default.yaml").read_text())
+    assert settings == default | {"cycles": 1, "clf": default["clf"] | {"epochs": 3}}
+
+
+def test_a_recorded_override_of_a_retired_setting_is_left_out_where_it_is_what_is_used(
+    fake: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--root", str(tmp_path))
+    assert main(monkeypatch, "train", "--dataset", "demo", "--device", "cpu", *place, *SMALL) == 0
+    path = tmp_path / "runs" / "demo" / "run.json"
+    record = json.loads(path.read_text())
+    for value, code in ((1.0, 0), (0.5, 2)):
+        path.write_text(json.dumps(record | {"overrides": record["overrides"] | {"clf.residual_rate": value}}))
+        assert main(monkeypatch, "evaluate", "-m", "P@1", *place) == code
+    assert "the program always uses 1.0" in capsys.readouterr().err
 
 
 def test_an_option_without_effect_warns(

@@ -147,12 +147,16 @@ def test_two_candidates_for_one_file_are_refused(tmp_path: Path) -> None:
         locate(f"{tmp_path}/", [])
 
 
-def test_data_folders_come_from_root_and_environment(tmp_path: Path) -> None:
+def test_data_folders_come_from_root_from_here_and_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there = tmp_path / "there"
     there.mkdir()
-    root = tmp_path / "root"
-    assert data_folders(root, {}) == [root / "data"]
-    assert data_folders(root, {"XMLCLI_DATA": f"{there}{os.pathsep}"}) == [root / "data", there]
+    monkeypatch.chdir(tmp_path)
+    root, here = tmp_path / "root", Path("data")
+    assert data_folders(root, {}) == [root / "data", here]
+    assert data_folders(tmp_path, {}) == [tmp_path / "data"]
+    assert data_folders(root, {"XMLCLI_DATA": f"{there}{os.pathsep}"}) == [root / "data", here, there]
     with pytest.raises(DatasetError, match="XMLCLI_DATA"):
         data_folders(root, {"XMLCLI_DATA": f"{there}{os.pathsep}{tmp_path / 'absent'}"})
 
