@@ -51,8 +51,8 @@ TRAINED = {
     "negatives of the whole batch": ["clf.negatives=document"],
     "RMSprop: Adam, with momentum": ["clf.optimiser=adam"],
     "steps of phase 3: encoder and classifiers as they start": ["clf.epochs=0", "clf.max_epochs=0"],
-    "the sparse part": ["linear.enabled=false"],
-    "the sparse part's start at the centroids": ["linear.start=0.0"],
+    "the linear part": ["linear.enabled=false"],
+    "the linear part's start at the centroids": ["linear.start=0.0"],
     "the fitted combination: the authors', of two scores": ["evaluate.combination=authors"],
 }
 """What is removed → settings of a pipeline trained without it."""
@@ -61,7 +61,7 @@ SCORES = {
     "dense classifier": {"classifier"},
     "neighbour score": {"neighbour"},
     "both, all of the encoder": {"classifier", "neighbour"},
-    "sparse part": {"linear"},
+    "linear part": {"linear"},
     "the search's own score": {"search"},
     "frequency": {"frequency"},
     "label text": {"label_text"},

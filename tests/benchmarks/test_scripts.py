@@ -58,16 +58,16 @@ def test_speed_sets_ours_beside_a_peer(tmp_path: Path) -> None:
 
 
 def test_ablation_has_a_row_for_what_is_removed_and_one_for_each_score_left_out(tmp_path: Path) -> None:
-    rows = ["--only", "nothing", "--only", "the sparse part"]
+    rows = ["--only", "nothing", "--only", "the linear part"]
     words = ["--dataset", "demo:1000", *rows, "--results", str(tmp_path / "results.jsonl")]
     trained, left_out = run("ablation.py", *words)
-    assert [row[0] for row in trained] == ["trained without", "nothing", "the sparse part"]
+    assert [row[0] for row in trained] == ["trained without", "nothing", "the linear part"]
     assert trained[0][1] == left_out[0][1] == "demo, first 1,000"
     assert len(left_out) == 8
     figures = dict(trained[1:]) | {f"left out: {what}": cells for what, cells in left_out[1:]}
     assert all(len(cells.partition(" (")[0].replace("·", "/").split("/")) == 6 for cells in figures.values())
     assert len(set(figures.values())) == len(figures)
-    assert figures["the sparse part"].partition(" (")[0] == figures["left out: sparse part"]
+    assert figures["the linear part"].partition(" (")[0] == figures["left out: sparse part"]
     assert run("ablation.py", *words) == [trained, left_out]  # nothing is run again
 
 
