@@ -19,8 +19,8 @@ from support.small_model import PROJECT, texts_and_labels
 
 from xmlcli import cli
 from xmlcli.errors import ArtifactError
-from xmlcli.kernels.products import CompactDense
-from xmlcli.kernels.quantised import CompactRows
+from xmlcli.kernels.products import QuantisedDense
+from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.runs.results import model_bytes
 from xmlcli.serving import model_folder
 from xmlcli.serving.model import Model, load
@@ -37,23 +37,23 @@ def test_a_dense_value_is_off_by_half_a_step_of_its_row_at_most() -> None:
     W = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
     W[3] = 0
     step = np.abs(W).max(axis=1, keepdims=True) / 127
-    assert (np.abs(CompactDense.of(W).floats() - W) <= step * 0.5001).all()
+    assert (np.abs(QuantisedDense.of(W).floats() - W) <= step * 0.5001).all()
 
 
 @pytest.mark.parametrize(("num_columns", "density"), [(5, 0.9), (300, 0.1), (70_000, 0.001), (3_000_000, 1e-5)])
 def test_sparse_rows_come_back_from_their_arrays(num_columns: int, density: float) -> None:
-    rows = CompactRows.of(random_rows(20, num_columns, density), num_columns=num_columns)
-    again = CompactRows.from_arrays(rows.to_arrays(), num_columns=num_columns)
+    rows = QuantisedRows.of(random_rows(20, num_columns, density), num_columns=num_columns)
+    again = QuantisedRows.from_arrays(rows.to_arrays(), num_columns=num_columns)
     assert (again.floats() != rows.floats()).nnz == 0
     assert again.columns.dtype == rows.columns.dtype == (np.uint16 if num_columns <= 1 << 16 else np.uint32)
 
 
 def test_columns_beyond_the_matrix_are_damage() -> None:
-    arrays = CompactRows.of(random_rows(20, 300, 0.1), num_columns=300).to_arrays()
+    arrays = QuantisedRows.of(random_rows(20, 300, 0.1), num_columns=300).to_arrays()
     with pytest.raises(ArtifactError, match="sparse matrix is damaged"):
-        CompactRows.from_arrays(arrays, num_columns=100)
+        QuantisedRows.from_arrays(arrays, num_columns=100)
     with pytest.raises(ArtifactError, match="sparse matrix is damaged"):
-        CompactRows.from_arrays({**arrays, "columns": arrays["columns"][:-1]}, num_columns=300)
+        QuantisedRows.from_arrays({**arrays, "columns": arrays["columns"][:-1]}, num_columns=300)
 
 
 def test_a_loaded_model_answers_as_the_saved_one_and_saves_the_same_bytes(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
 
 def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
     contents = small_model.trained("works").contents()
-    labels = CompactRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
+    labels = QuantisedRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
     model_folder.write(
         tmp_path / "model", replace(contents, frequencies=np.ones(3000, np.float32), voters_labels=labels)
     )

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
-from xmlcli.kernels.products import CompactDense, chosen_products, sparse_product
+from xmlcli.kernels.products import QuantisedDense, chosen_products, sparse_product
 from xmlcli.machine import threads
 
 
@@ -47,9 +47,9 @@ def test_chosen_products_are_entries_of_the_product_and_0_for_padding() -> None:
     assert (labels == 12).any()
 
 
-def test_products_with_a_compact_table_are_those_with_its_numbers() -> None:
+def test_products_with_a_quantised_table_are_those_with_its_floats() -> None:
     rng = np.random.default_rng(3)
-    A, B = sparse_rows(50, 30, 5, rng), CompactDense.of(rng.normal(size=(30, 9)).astype(np.float32))
+    A, B = sparse_rows(50, 30, 5, rng), QuantisedDense.of(rng.normal(size=(30, 9)).astype(np.float32))
     documents, labels = rng.normal(size=(50, 9)).astype(np.float32), rng.integers(0, 31, (50, 4)).astype(np.int32)
     assert np.allclose(sparse_product(A, B), sparse_product(A, B.floats()), atol=1e-5)
     assert np.allclose(chosen_products(documents, B, labels), chosen_products(documents, B.floats(), labels), atol=1e-5)

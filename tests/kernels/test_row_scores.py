@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
 from xmlcli.kernels import row_scores
-from xmlcli.kernels.quantised import CompactRows
+from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.kernels.row_scores import SparseRows, score_rows
 from xmlcli.machine import threads
 
@@ -38,20 +38,20 @@ def classifiers(density: float) -> sp.csr_matrix:
 
 
 @pytest.mark.parametrize("density", [0.1, 0.9], ids=["short rows", "long rows"])
-@pytest.mark.parametrize("compact", [False, True], ids=["float32", "int8"])
+@pytest.mark.parametrize("quantised", [False, True], ids=["float32", "int8"])
 @pytest.mark.parametrize("biases", [False, True], ids=["no bias", "biases"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_scores_are_entries_of_the_product_and_padding_scores_zero(
-    density: float, compact: bool, biases: bool, count: int, monkeypatch: pytest.MonkeyPatch
+    density: float, quantised: bool, biases: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     X, candidates = sparse_rows(90, 400, 5, rng), rng.integers(0, 8, (90, 6)).astype(np.int32)  # 7 is padding
     W = classifiers(density) if biases else classifiers(density)[:, :400].tocsr()
     monkeypatch.setattr(threads, "num_threads", lambda: count)
     used = used_kernels(monkeypatch)
-    if compact:
-        quantised = CompactRows.of(W, num_columns=400)
-        rows, weights, bias = quantised.rows(), quantised.floats().toarray(), quantised.bias
+    if quantised:
+        Q = QuantisedRows.of(W, num_columns=400)
+        rows, weights, bias = Q.rows(), Q.floats().toarray(), Q.bias
     else:
         rows, weights = SparseRows.of(W), W.toarray()[:, :400]
         bias = W.toarray()[:, 400] if biases else np.zeros(7)

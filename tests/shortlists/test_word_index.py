@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from support.fake_stages import make_config
 from support.planted_data import sparse_rows, unit_rows
 
-from xmlcli.kernels.products import CompactDense
+from xmlcli.kernels.products import QuantisedDense
 from xmlcli.machine import threads
 from xmlcli.shortlists import word_index
 from xmlcli.shortlists.index import Index
@@ -81,10 +81,10 @@ def test_shortlists_are_those_of_loops_over_documents_and_labels(
 
 def test_a_search_by_compact_vectors_is_one_by_their_numbers() -> None:
     given = problem(300, 30, 6)
-    Z = CompactDense.of(given["Z"])
-    compact, floats = (search(20, share=2.0, **(given | {"Z": table})) for table in (Z, Z.floats()))
-    assert (compact[0] == floats[0]).mean() > 0.99  # but for ties within rounding
-    assert np.allclose(compact[1], floats[1], atol=1e-5)
+    Z = QuantisedDense.of(given["Z"])
+    quantised, floats = (search(20, share=2.0, **(given | {"Z": table})) for table in (Z, Z.floats()))
+    assert (quantised[0] == floats[0]).mean() > 0.99  # but for ties within rounding
+    assert np.allclose(quantised[1], floats[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

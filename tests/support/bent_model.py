@@ -18,7 +18,7 @@ X, Y = collection(60, LABELS, 0)
 
 def bent_model(config: ModelConfig) -> TrainingState:
     """A model whose residual block is neither at its start nor settled, and whose biases are not zero."""
-    model = drawn_state(X.shape[1], LABELS, config, "adagrad")
+    model = drawn_state(X.shape[1], LABELS, config, "adam")
     generator = torch.Generator().manual_seed(0)
     model.encoder.tokens.data = 2 * torch.randn(X.shape[1], config.dim, generator=generator)
     if model.encoder.residual is not None:

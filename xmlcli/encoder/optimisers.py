@@ -124,4 +124,4 @@ def _late_step(device: torch.device) -> torch.Tensor:
 
 def row_optimiser(name: str, table: torch.Tensor) -> RowOptimiser:
     """Make the optimiser called `adam` or `rmsprop` for a table."""
-    return RowAdam(table, betas=(0.0 if name == "rmsprop" else 0.9, 0.999))
+    return RowAdam(table, betas={"adam": (0.9, 0.999), "rmsprop": (0.0, 0.999)}[name])

@@ -22,7 +22,7 @@ _MOST = 127
 
 
 @dataclass(frozen=True)
-class CompactDense:
+class QuantisedDense:
     """A dense matrix: values int8 (R, D) in -127, …, 127, each times its row's scale, float32 (R,).
 
     The error is at most 1/254 of the row's largest value.
@@ -32,12 +32,12 @@ class CompactDense:
     scale: Floats
 
     @staticmethod
-    def of(W: Table) -> CompactDense:
+    def of(W: Table) -> QuantisedDense:
         """Quantise W float32 (R, D)."""
-        if isinstance(W, CompactDense):
+        if isinstance(W, QuantisedDense):
             return W
         scale = scales(np.abs(W).max(axis=1, initial=0))
-        return CompactDense(np.rint(W / scale[:, None]).astype(np.int8), scale)
+        return QuantisedDense(np.rint(W / scale[:, None]).astype(np.int8), scale)
 
     def floats(self) -> Floats:
         """Return float32 (R, D)."""
@@ -54,12 +54,12 @@ class CompactDense:
         """Return the number of rows."""
         return len(self.values)
 
-    def __getitem__(self, rows: Array) -> CompactDense:
+    def __getitem__(self, rows: Array) -> QuantisedDense:
         """Return some of the rows, copied."""
-        return CompactDense(self.values[rows], self.scale[rows])
+        return QuantisedDense(self.values[rows], self.scale[rows])
 
 
-Table: TypeAlias = Floats | CompactDense
+Table: TypeAlias = Floats | QuantisedDense
 """Float32 (R, D), or quantised."""
 
 
@@ -70,14 +70,14 @@ def scales(largest: Floats) -> Floats:
 
 def values_and_scale(table: Table) -> tuple[Array, Floats | None]:
     """Return the values of a table in C order, and the rows' scale, None for 1: what compiled loops take."""
-    if isinstance(table, CompactDense):
+    if isinstance(table, QuantisedDense):
         return np.ascontiguousarray(table.values), table.scale
     return np.ascontiguousarray(table), None
 
 
 def floats(table: Table) -> Floats:
     """Return a table as float32 (R, D)."""
-    return table.floats() if isinstance(table, CompactDense) else table
+    return table.floats() if isinstance(table, QuantisedDense) else table
 
 
 def unit_rows(vectors: Floats) -> Floats:

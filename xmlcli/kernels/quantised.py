@@ -1,6 +1,6 @@
 """Quantised sparse matrices of an exported model: a byte a value, and one float32 scale a row.
 
-A value is `scale * q` as in `products.CompactDense`. On disk the columns of a row are the differences of their
+A value is `scale * q` as in `products.QuantisedDense`. On disk the columns of a row are the differences of their
 ascending ids as variable-length integers (seven bits a byte, the eighth says that more follow, as in LEB128); in memory
 they are uint16 or uint32, whichever fits.
 """
@@ -25,7 +25,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class CompactRows:
+class QuantisedRows:
     """A sparse matrix with rows of ascending columns, and perhaps a bias a row.
 
     Attributes:
@@ -44,7 +44,7 @@ class CompactRows:
     num_columns: int
 
     @staticmethod
-    def of(W: sp.csr_matrix, *, num_columns: int) -> CompactRows:
+    def of(W: sp.csr_matrix, *, num_columns: int) -> QuantisedRows:
         """Quantise W float32 CSR (R, F), or (R, F + 1) with a last column of biases; F is `num_columns`."""
         W = W if W.has_sorted_indices else W.sorted_indices()
         rows = np.repeat(np.arange(W.shape[0]), np.diff(W.indptr))
@@ -57,7 +57,7 @@ class CompactRows:
         values = np.rint(data / scale[rows]).astype(np.int8)
         kept = values != 0
         offsets = np.append(0, np.cumsum(np.bincount(rows[kept], minlength=W.shape[0])))
-        return CompactRows(
+        return QuantisedRows(
             offsets, columns[kept].astype(_column_type(num_columns)), values[kept], scale, bias, num_columns
         )
 
@@ -86,7 +86,7 @@ class CompactRows:
         return arrays | ({"bias": self.bias} if self.bias.any() else {})
 
     @staticmethod
-    def from_arrays(arrays: Arrays, *, num_columns: int) -> CompactRows:
+    def from_arrays(arrays: Arrays, *, num_columns: int) -> QuantisedRows:
         """Undo `to_arrays`; ArtifactError where the columns do not fit the rest."""
         offsets = np.append(0, np.cumsum(arrays["counts"], dtype=np.int64))
         values, scale = arrays["values"], arrays["scale"]
@@ -97,7 +97,7 @@ class CompactRows:
                 "a sparse matrix is damaged", expected=f"{len(values):,} columns below {num_columns:,}", found="others"
             )
         bias = arrays.get("bias", np.zeros(len(scale), np.float32))
-        return CompactRows(offsets, columns, values, scale, bias, num_columns)
+        return QuantisedRows(offsets, columns, values, scale, bias, num_columns)
 
 
 def _column_type(num_columns: int) -> type[np.uint16] | type[np.uint32]:

@@ -10,10 +10,10 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
 from xmlcli.kernels.products import Table, chosen_products, unit_rows
-from xmlcli.kernels.quantised import CompactRows
+from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.kernels.row_scores import SparseRows, score_rows
 
-Sparse: TypeAlias = sp.csr_matrix | CompactRows
+Sparse: TypeAlias = sp.csr_matrix | QuantisedRows
 
 VOTES = "votes"
 """The name of the score by kNN votes."""
@@ -63,4 +63,4 @@ class Scores:
 
 def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
     """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
-    return score_rows(X, W.rows() if isinstance(W, CompactRows) else SparseRows.of(W), candidates)
+    return score_rows(X, W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W), candidates)

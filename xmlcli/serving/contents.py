@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from xmlcli.arrays import Floats
 from xmlcli.config.sections import ShortlistConfig
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
-from xmlcli.kernels.products import CompactDense
-from xmlcli.kernels.quantised import CompactRows
+from xmlcli.kernels.products import QuantisedDense
+from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.prediction.combination import Combination
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.scores import Scores
@@ -58,18 +58,18 @@ class ModelContents:
         about: JSON for the card: dataset, figures, all settings.
     """
 
-    tokens: CompactDense
+    tokens: QuantisedDense
     residual: tuple[Floats, Floats] | None
-    weight: CompactDense
+    weight: QuantisedDense
     bias: Floats
-    Z: CompactDense
+    Z: QuantisedDense
     bonus: Floats
     frequencies: Floats
-    words: CompactRows | None
-    linear: CompactRows | None
-    label_text: CompactRows | None
-    voters: CompactRows | None
-    voters_labels: CompactRows | None
+    words: QuantisedRows | None
+    linear: QuantisedRows | None
+    label_text: QuantisedRows | None
+    voters: QuantisedRows | None
+    voters_labels: QuantisedRows | None
     frontend: Frontend
     settings: Mapping[str, Any]
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -117,15 +117,15 @@ def make_contents(
     assert engine.combination is not None, "the combination has been fitted"
     assert isinstance(scores, Scores), "one process holds all labels"
 
-    def rows(W: sp.csr_matrix | CompactRows | None, num_columns: int = num_features) -> CompactRows | None:
-        return W if W is None or isinstance(W, CompactRows) else CompactRows.of(W, num_columns=num_columns)
+    def rows(W: sp.csr_matrix | QuantisedRows | None, num_columns: int = num_features) -> QuantisedRows | None:
+        return W if W is None or isinstance(W, QuantisedRows) else QuantisedRows.of(W, num_columns=num_columns)
 
     return ModelContents(
-        tokens=CompactDense.of(encoder.tokens),
+        tokens=QuantisedDense.of(encoder.tokens),
         residual=encoder.residual,
-        weight=CompactDense.of(scores.weight),
+        weight=QuantisedDense.of(scores.weight),
         bias=np.asarray(scores.bias, np.float32),
-        Z=CompactDense.of(vectors.Z),
+        Z=QuantisedDense.of(vectors.Z),
         bonus=vectors.bonus,
         frequencies=scores.frequencies,
         words=rows(vectors.words),

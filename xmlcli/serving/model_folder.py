@@ -18,8 +18,8 @@ import numpy as np
 
 from xmlcli.arrays import Array
 from xmlcli.errors import ArtifactError, XmlcliError
-from xmlcli.kernels.products import CompactDense
-from xmlcli.kernels.quantised import CompactRows
+from xmlcli.kernels.products import QuantisedDense
+from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.serving.card import write_card
 from xmlcli.serving.contents import Frontend, ModelContents
 from xmlcli.storage import files
@@ -175,11 +175,11 @@ def _contents(by_name: Mapping[str, bytes]) -> ModelContents:
         raise ValueError(str(error)) from error
     names = (*_JSON, *_FRONTEND_JSON)
     values = {name: orjson.loads(raw) for name in names if (raw := by_name.get(f"{name}.json")) is not None}
-    matrices = {name: CompactDense(dense[f"{name}.values"], dense[f"{name}.scale"]) for name in _DENSE}
+    matrices = {name: QuantisedDense(dense[f"{name}.values"], dense[f"{name}.scale"]) for name in _DENSE}
     num_columns = len(matrices["tokens"].scale)
     num_labels = len(dense["frequencies"])
     rows = {
-        name: CompactRows.from_arrays(arrays, num_columns=num_labels if name == "voters_labels" else num_columns)
+        name: QuantisedRows.from_arrays(arrays, num_columns=num_labels if name == "voters_labels" else num_columns)
         for name, arrays in sparse.items()
     }
     residual = (dense["residual.weight"], dense["residual.bias"]) if "residual.weight" in dense else None
