@@ -93,15 +93,16 @@ class Weights(NamedTuple):
 @kernel
 def count_pairs(pairs: LabelPairs) -> Longs:
     """Return how many documents each label's problem has: those that carry it and those that list it."""
-    num_labels = len(pairs.wanted)
+    y_indptr, y_labels, indptr, labels, wanted = pairs
+    num_labels = len(wanted)
     counts, carried_by = np.zeros(num_labels, np.int64), np.full(num_labels, -1, np.int64)
-    for document in range(len(pairs.y_indptr) - 1):
-        for p in range(pairs.y_indptr[document], pairs.y_indptr[document + 1]):
-            counts[pairs.y_labels[p]] += 1
-            carried_by[pairs.y_labels[p]] = document
-        for p in range(pairs.indptr[document], pairs.indptr[document + 1]):
-            label = pairs.labels[p]
-            if label < num_labels and pairs.wanted[label] and carried_by[label] != document:
+    for document in range(len(y_indptr) - 1):
+        for p in range(y_indptr[document], y_indptr[document + 1]):
+            counts[y_labels[p]] += 1
+            carried_by[y_labels[p]] = document
+        for p in range(indptr[document], indptr[document + 1]):
+            label = labels[p]
+            if label < num_labels and wanted[label] and carried_by[label] != document:
                 counts[label] += 1
     return counts
 
@@ -112,18 +113,19 @@ def group_pairs(pairs: LabelPairs, offsets: Longs) -> tuple[Ints, Array]:
 
     offsets: int64 (L + 1,), where each label's begin, by the counts of `count_pairs`.
     """
-    num_labels = len(pairs.wanted)
+    y_indptr, y_labels, indptr, labels, wanted = pairs
+    num_labels = len(wanted)
     documents, signs = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int8)
     place, carried_by = offsets[:-1].copy(), np.full(num_labels, -1, np.int64)
-    for document in range(len(pairs.y_indptr) - 1):
-        for p in range(pairs.y_indptr[document], pairs.y_indptr[document + 1]):
-            label = pairs.y_labels[p]
+    for document in range(len(y_indptr) - 1):
+        for p in range(y_indptr[document], y_indptr[document + 1]):
+            label = y_labels[p]
             documents[place[label]], signs[place[label]] = document, 1
             place[label] += 1
             carried_by[label] = document
-        for p in range(pairs.indptr[document], pairs.indptr[document + 1]):
-            label = pairs.labels[p]
-            if label < num_labels and pairs.wanted[label] and carried_by[label] != document:
+        for p in range(indptr[document], indptr[document + 1]):
+            label = labels[p]
+            if label < num_labels and wanted[label] and carried_by[label] != document:
                 documents[place[label]], signs[place[label]] = document, -1
                 place[label] += 1
     return documents, signs
@@ -132,10 +134,11 @@ def group_pairs(pairs: LabelPairs, offsets: Longs) -> tuple[Ints, Array]:
 @kernel
 def count_entries(x_indptr: Array, problems: LabelProblems) -> Longs:
     """Return how many entries the documents of each label's problem have together."""
-    counts = np.zeros(len(problems.offsets) - 1, np.int64)
+    offsets, documents, _ = problems
+    counts = np.zeros(len(offsets) - 1, np.int64)
     for label in range(len(counts)):
-        for p in range(problems.offsets[label], problems.offsets[label + 1]):
-            document = problems.documents[p]
+        for p in range(offsets[label], offsets[label + 1]):
+            document = documents[p]
             counts[label] += x_indptr[document + 1] - x_indptr[document]
     return counts
 

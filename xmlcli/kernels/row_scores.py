@@ -109,21 +109,23 @@ def _group(candidates: Ints, indptr: Array, mean_length: float) -> LabelCandidac
 @fast_kernel
 def _by_label(X: CsrRows, rows: SparseRows, labels: Longs, grouped: LabelCandidacies, scores: Floats) -> None:
     """Score labels for all documents that have them among their candidates."""
-    num_features, k, flat = X.shape[1], scores.shape[1], scores.reshape(-1)
+    x_indptr, x_indices, x_data, (_, num_features) = X  # once: each look into a tuple counts a reference
+    indptr, indices, data, scale, bias = rows
+    k, flat = scores.shape[1], scores.reshape(-1)
     w = np.zeros(num_features + 1, np.float32)
     for label in labels:
-        of_row = slice(rows.indptr[label], rows.indptr[label + 1])
-        columns, values = rows.indices[of_row], rows.data[of_row]
+        of_row = slice(indptr[label], indptr[label + 1])
+        columns, values = indices[of_row], data[of_row]
         for q in range(len(columns)):
             w[columns[q]] = values[q]
         for cell in grouped.cells[grouped.offsets[label] : grouped.offsets[label + 1]]:
             i = cell // k
-            own = slice(X.indptr[i], X.indptr[i + 1])
-            own_columns, own_values = X.indices[own], X.data[own]
+            own = slice(x_indptr[i], x_indptr[i + 1])
+            own_columns, own_values = x_indices[own], x_data[own]
             score = w[num_features]
             for p in range(len(own_columns)):
                 score += own_values[p] * w[own_columns[p]]
-            flat[cell] = score * rows.scale[label] + rows.bias[label]
+            flat[cell] = score * scale[label] + bias[label]
         for column in columns:
             w[column] = 0
 
@@ -133,20 +135,21 @@ def _by_document(
     X: CsrRows, rows: SparseRows, by_label: Bools, candidates: Ints, first: int, last: int, scores: Floats
 ) -> None:
     """Score the candidates of documents first, …, last - 1 but those of labels that `by_label` names."""
-    num_features = X.shape[1]
+    x_indptr, x_indices, x_data, (_, num_features) = X  # once: each look into a tuple counts a reference
+    indptr, indices, data, scale, bias = rows
     x = np.zeros(num_features + 1, np.float32)
     x[num_features] = 1
     for i in range(first, last):
-        for p in range(X.indptr[i], X.indptr[i + 1]):
-            x[X.indices[p]] = X.data[p]
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            x[x_indices[p]] = x_data[p]
         for j in range(candidates.shape[1]):
             label = candidates[i, j]
-            if label < len(rows.scale) and not by_label[label]:
+            if label < len(scale) and not by_label[label]:
                 score = np.float32(0)
-                of_row = slice(rows.indptr[label], rows.indptr[label + 1])
-                columns, values = rows.indices[of_row], rows.data[of_row]
+                of_row = slice(indptr[label], indptr[label + 1])
+                columns, values = indices[of_row], data[of_row]
                 for q in range(len(columns)):  # without an offset, or the compiler does not vectorise
                     score += np.float32(values[q]) * x[columns[q]]
-                scores[i, j] = score * rows.scale[label] + rows.bias[label]
-        for p in range(X.indptr[i], X.indptr[i + 1]):
-            x[X.indices[p]] = 0
+                scores[i, j] = score * scale[label] + bias[label]
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            x[x_indices[p]] = 0

@@ -15,11 +15,12 @@ def count_documents(offsets: Longs, words: Ints, terms: CsrRows) -> Longs:
 
     offsets: int64 (N + 1,), where each document's words begin; words: int32 (T,); terms: (W, F), those of each word.
     """
-    frequencies, seen_in = np.zeros(terms.shape[1], np.int64), np.full(terms.shape[1], -1, np.int64)
+    indptr, indices, _, (_, num_terms) = terms
+    frequencies, seen_in = np.zeros(num_terms, np.int64), np.full(num_terms, -1, np.int64)
     for document in range(len(offsets) - 1):
         for at in range(offsets[document], offsets[document + 1]):
-            for p in range(terms.indptr[words[at]], terms.indptr[words[at] + 1]):
-                term = terms.indices[p]
+            for p in range(indptr[words[at]], indptr[words[at] + 1]):
+                term = indices[p]
                 frequencies[term] += seen_in[term] != document
                 seen_in[term] = document
     return frequencies
@@ -31,18 +32,20 @@ def write_counts(offsets: Longs, words: Ints, terms: CsrRows, first: int, last: 
 
     offsets, words, terms: as `count_documents` takes them, the entries of `terms` how often a word has a term.
     """
-    times = np.zeros(terms.shape[1], np.float32)
+    indptr, indices, data, (_, num_terms) = terms
+    begin, lengths, columns, values = out
+    times = np.zeros(num_terms, np.float32)
     for document in range(first, last):
-        own = out.columns[out.begin[document] : out.begin[document + 1]]
+        own = columns[begin[document] : begin[document + 1]]
         length = 0
         for at in range(offsets[document], offsets[document + 1]):
-            for p in range(terms.indptr[words[at]], terms.indptr[words[at] + 1]):
-                term = terms.indices[p]
+            for p in range(indptr[words[at]], indptr[words[at] + 1]):
+                term = indices[p]
                 own[length] = term
                 length += times[term] == 0
-                times[term] += terms.data[p]
+                times[term] += data[p]
         own[:length].sort()
         for j in range(length):
-            out.values[out.begin[document] + j] = times[own[j]]
+            values[begin[document] + j] = times[own[j]]
             times[own[j]] = 0
-        out.counts[document] = length
+        lengths[document] = length

@@ -18,15 +18,16 @@ def sum_votes(
     nearest: int32 (n, K), rows of `labels` (N, L), and their weights; candidates: int32 (n, k), padded with L; votes:
     (n, k).
     """
-    total = np.zeros(labels.shape[1] + 1, np.float32)
+    indptr, indices, _, (_, num_labels) = labels
+    total = np.zeros(num_labels + 1, np.float32)
     for i in range(first, last):
         for j in range(nearest.shape[1]):
             if weights[i, j] > 0:
-                for p in range(labels.indptr[nearest[i, j]], labels.indptr[nearest[i, j] + 1]):
-                    total[labels.indices[p]] += weights[i, j]
+                for p in range(indptr[nearest[i, j]], indptr[nearest[i, j] + 1]):
+                    total[indices[p]] += weights[i, j]
         for j in range(candidates.shape[1]):
             votes[i, j] = total[candidates[i, j]]
         for j in range(nearest.shape[1]):
             if weights[i, j] > 0:
-                for p in range(labels.indptr[nearest[i, j]], labels.indptr[nearest[i, j] + 1]):
-                    total[labels.indices[p]] = 0
+                for p in range(indptr[nearest[i, j]], indptr[nearest[i, j] + 1]):
+                    total[indices[p]] = 0

@@ -59,11 +59,11 @@ def number_words(
     A text is begun only if the table has room for all words it may have. All in one function: a call, with its counting
     of references to arrays, would take four times as long as finding a word.
     """
-    points, is_letter = block.points, block.is_letter
+    points, text_ends, is_letter = block
     letters, word_ends, hashes, size, slots = table
     mask = len(slots) - 1
-    for text in range(first, len(block.ends)):
-        at, end = (block.ends[text - 1] if text else 0), block.ends[text]
+    for text in range(first, len(text_ends)):
+        at, end = (text_ends[text - 1] if text else 0), text_ends[text]
         most = size[0] + (end - at) // SHORTEST + 1
         if 2 * most > len(slots) or most > len(hashes) or word_ends[size[0]] + end - at > len(letters):
             return text, written
@@ -95,18 +95,19 @@ def number_words(
             numbers[written] = slots[slot]
             written += 1
             counts[text] += 1
-    return len(block.ends), written
+    return len(text_ends), written
 
 
 @kernel
 def fill_slots(table: HashTable) -> None:
     """Put all words into empty slots."""
-    mask = len(table.slots) - 1
-    for number in range(table.size[0]):
-        slot = _first_slot(table.hashes[number], mask)
-        while table.slots[slot] != UNKNOWN:
+    _, _, hashes, size, slots = table
+    mask = len(slots) - 1
+    for number in range(size[0]):
+        slot = _first_slot(hashes[number], mask)
+        while slots[slot] != UNKNOWN:
             slot = (slot + 1) & mask
-        table.slots[slot] = number
+        slots[slot] = number
 
 
 @kernel
