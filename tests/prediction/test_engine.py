@@ -17,7 +17,6 @@ from xmlcli.label_embeddings.word_centroids import label_frequencies, word_centr
 from xmlcli.prediction.combination import DEFAULT, take_top_k
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.scores import Scores
-from xmlcli.shortlists.rerank import Reranker, RetrieveAndRerank
 from xmlcli.shortlists.word_index import WordIndex
 
 L = LABELS
@@ -27,8 +26,7 @@ def an_engine(size: int) -> Engine:
     model = bent_model(GELU)
     words, frequencies, Z = word_centroids(X, Y, None), label_frequencies(Y), unit_rows(L, 8, 0)
     bonus = 0.02 * np.log1p(frequencies)
-    retriever = WordIndex(words, bonus=bonus, searchable=np.arange(L) != 4, in_order=False)
-    index = RetrieveAndRerank(retriever, Reranker(Z, 0.1, L))
+    index = WordIndex(words, bonus=bonus, searchable=np.arange(L) != 4, in_order=False, rerank_by=(Z, 0.1))
     weight, bias = unit_rows(L, 8, 1), np.linspace(-1, 1, L, dtype=np.float32)
     scores = Scores(weight, bias, Z, frequencies, None, None)
     return Engine(DocumentEncoder.of(arrays(model), "gelu"), index, scores, size, DEFAULT)

@@ -1,7 +1,7 @@
 """The spectral start: leading right singular vectors of a large sparse matrix, by subspace iteration.
 
 As Halko et al. 2011, algorithm 4.4, but with orthonormal bases by the eigenvectors of Gram matrices in double precision
-in place of QR, and of the short side alone: only the right vectors are wanted.
+instead of QR, and of the short side alone: only the right vectors are wanted.
 """
 
 from __future__ import annotations

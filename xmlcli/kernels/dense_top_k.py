@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+
+from xmlcli.arrays import Floats, Longs
+from xmlcli.kernels.compiled import fast_kernel, kernel
 
 
-@njit(fastmath=True, cache=True, nogil=True)
-def _dot(a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def _dot(a: Floats, b: Floats) -> Any:
     total = np.float32(0)
     for d in range(a.shape[0]):
         total += a[d] * b[d]
     return total
 
 
-@njit(cache=True, nogil=True)
-def top_k_within(S, F, Z, bonus, margin, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def top_k_within(
+    S: Floats, F: Floats, Z: Floats, bonus: Floats, margin: np.float32, first: int, last: int, indices: Longs,
+    scores: Floats,
+) -> None:  # fmt: skip
     """Write the k best columns of rows first, …, last - 1 of S (B, L') by S + bonus, in order, ties by column.
 
     S may be wrong by `margin / 2`, then the columns that can be among the best are scored anew as F Z'; with a margin
@@ -47,8 +54,8 @@ def top_k_within(S, F, Z, bonus, margin, first, last, indices, scores):  # type:
             scores[row, i] = values[order[i]]
 
 
-@njit(cache=True, nogil=True)
-def _keep(kept, values, count, threshold):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def _keep(kept: Longs, values: Floats, count: int, threshold: np.float32) -> int:
     """Move the columns of values from `threshold` on to the front; return how many they are."""
     new = 0
     for i in range(count):

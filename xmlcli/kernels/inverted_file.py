@@ -6,12 +6,13 @@ few of them costs time for their groups alone, any other for all.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from xmlcli.arrays import Array, Floats, Longs
+from xmlcli.arrays import Array, Bools, Floats, Ints, Longs
+from xmlcli.kernels.compiled import fast_kernel, kernel
+from xmlcli.kernels.csr import CsrRows
 from xmlcli.kernels.top_k import sort_best, threshold
 
 MAXIMA = 5  # times as many as labels wanted, in `collect_of_all`
@@ -50,17 +51,41 @@ class SearchLimits(NamedTuple):
     in_order: bool
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def search_inverted_file(documents, file, limits, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+class Reranking(NamedTuple):
+    """What is added to the scores of retrieved labels before the best are kept.
+
+    Attributes:
+        vectors: float32 (N, D), of the documents.
+        Z: numbers (M, D), of the labels; scale: float32 (M,), their rows' scale, or None for 1.
+        share: what a cosine counts.
+        num_retrieved: labels that are retrieved for a document.
+    """
+
+    vectors: Floats
+    Z: Array
+    scale: Floats | None
+    share: np.float32
+    num_retrieved: int
+
+
+@fast_kernel
+def search_inverted_file(
+    documents: CsrRows, file: InvertedFile, limits: SearchLimits, reranking: Reranking | None, first: int, last: int,
+    indices: Ints, scores: Floats,
+) -> None:  # fmt: skip
     """Write the labels of the largest scores of documents first, …, last - 1, and these scores.
 
-    documents: CsrRows; file: InvertedFile; limits: SearchLimits; indices, scores: (N, k), k at most M. Labels lie in
-    groups: a document whose words touch few labels costs time for their groups alone, any other for all labels.
+    indices, scores: (N, k), k at most M. With a reranking, more labels are retrieved and the cosines of their vectors
+    are added. Labels lie in groups: a document whose words touch few labels costs time for their groups alone, any
+    other for all labels.
     """
     bonus, num_labels, k = file.bonus, len(file.bonus), indices.shape[1]
-    maxima = np.empty(min(MAXIMA * k, num_labels), np.float32)
+    wanted = k
+    if reranking is not None:
+        wanted = reranking.num_retrieved
+    maxima = np.empty(min(MAXIMA * wanted, num_labels), np.float32)
     is_kept = np.zeros(8 * -(-num_labels // 8), np.bool_)
-    shift = group_shift(num_labels, k)
+    shift = group_shift(num_labels, wanted)
     num_groups = ((num_labels - 1) >> shift) + 1
     total, touched = bonus.copy(), np.ones(num_groups, np.bool_)
     untouched_best = np.empty(num_groups, np.float32)
@@ -74,10 +99,13 @@ def search_inverted_file(documents, file, limits, first, last, indices, scores):
         touches_all = touch(columns, file.offsets, file.labels, num_labels, shift, touched)
         add_postings(columns, weights, file.offsets, file.labels, file.values, file.lengths, limits.budget, total)
         if touches_all:
-            count = collect_of_all(total, maxima, is_kept, k, kept, values)
+            count = collect_of_all(total, maxima, is_kept, wanted, kept, values)
         else:
             refresh(total, touched, shift, best)
-            count = collect(total, best, shift, k, kept, values)
+            count = collect(total, best, shift, wanted, kept, values)
+        if reranking is not None:
+            count = cut(kept, values, count, wanted)
+            _add_cosines(reranking.vectors[i], reranking.Z, reranking.scale, reranking.share, kept[:count], values)
         if limits.in_order:
             sort_best(kept, values, count)
         else:
@@ -92,8 +120,20 @@ def search_inverted_file(documents, file, limits, first, last, indices, scores):
             restore(bonus, untouched_best, touched, shift, total, best)
 
 
-@njit(cache=True, nogil=True)
-def group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def _add_cosines(document: Floats, Z: Array, scale: Any, share: np.float32, labels: Ints, values: Floats) -> None:
+    """Add `share` of the cosine of a document's vector with those of labels to their scores."""
+    for j in range(len(labels)):
+        vector, cosine = Z[labels[j]], np.float32(0)
+        for d in range(len(vector)):
+            cosine += document[d] * np.float32(vector[d])
+        if scale is not None:
+            cosine *= scale[labels[j]]
+        values[j] += share * cosine
+
+
+@kernel
+def group_shift(num_labels: int, wanted: int) -> int:
     """Return s for groups of 2^s labels: more than three times as many groups as labels are wanted, where there are."""
     shift = 0
     while shift < 6 and (num_labels >> (shift + 1)) > 3 * wanted:
@@ -101,8 +141,8 @@ def group_shift(num_labels, wanted):  # type: ignore[no-untyped-def]  # pragma: 
     return shift
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def heaviest(columns, weights, light):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def heaviest(columns: Array, weights: Floats, light: float) -> tuple[Ints, Floats]:
     """Return a document's words and weights, heaviest first, without the lightest that hold `light` of its square."""
     order, heavy, count, left = np.arange(len(weights), dtype=np.int32), weights.copy(), len(weights), 0.0
     sort_best(order, heavy, count)
@@ -114,8 +154,8 @@ def heaviest(columns, weights, light):  # type: ignore[no-untyped-def]  # pragma
     return columns[order[:count]], heavy[:count]
 
 
-@njit(cache=True, nogil=True)
-def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def touch(columns: Array, w_offsets: Array, w_rows: Array, num_labels: int, shift: int, touched: Bools) -> bool:
     """Return whether a document's words have so many labels that looking at all costs less than at some groups.
 
     If not, mark the groups that they touch.
@@ -131,10 +171,11 @@ def touch(columns, w_offsets, w_rows, num_labels, shift, touched):  # type: igno
     return False
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
-    columns, weights, w_offsets, w_rows, w_values, lengths, budget, total
-):
+@fast_kernel
+def add_postings(
+    columns: Array, weights: Floats, w_offsets: Array, w_rows: Array, w_values: Floats, lengths: Longs, budget: int,
+    total: Floats,
+) -> None:  # fmt: skip
     """Add the products of a document's words, heaviest first, to `total`.
 
     One whose labels (`lengths`, on all ranks) are more than what is left of `budget` is left out, the first excepted.
@@ -157,8 +198,8 @@ def add_postings(  # type: ignore[no-untyped-def]  # pragma: no cover
             total[rows[q]] += weight * values[q]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def refresh(total: Floats, touched: Bools, shift: int, best: Floats) -> None:
     """Write the largest score of each touched group."""
     if shift == 0:
         best[:] = total
@@ -172,8 +213,8 @@ def refresh(total, touched, shift, best):  # type: ignore[no-untyped-def]  # pra
             best[group] = largest
 
 
-@njit(cache=True, nogil=True)
-def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def restore(bonus: Floats, untouched_best: Floats, touched: Bools, shift: int, total: Floats, best: Floats) -> None:
     """Make everything as it was before the document."""
     for group in range(len(touched)):
         if touched[group]:
@@ -184,8 +225,8 @@ def restore(bonus, untouched_best, touched, shift, total, best):  # type: ignore
             touched[group] = False
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def collect(total: Floats, best: Floats, shift: int, wanted: int, kept: Ints, values: Floats) -> int:
     """Put at least `wanted` labels, all of the largest scores among them, into `kept`, `values`; return how many.
 
     As many groups as labels are wanted have a score of `least` or more, so no smaller one is needed. Labels come in
@@ -206,8 +247,8 @@ def collect(total, best, shift, wanted, kept, values):  # type: ignore[no-untype
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def collect_of_all(total: Floats, maxima: Floats, is_kept: Bools, wanted: int, kept: Ints, values: Floats) -> int:
     """Do what `collect` does, without groups: the maxima here are of labels so far apart that they compare at once.
 
     maxima: room for more than `wanted`, unless there are fewer labels; is_kept: room for all labels and up to the next
@@ -236,8 +277,8 @@ def collect_of_all(total, maxima, is_kept, wanted, kept, values):  # type: ignor
     return count
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def cut(kept, values, count, wanted):  # type: ignore[no-untyped-def]  # pragma: no cover
+@fast_kernel
+def cut(kept: Ints, values: Floats, count: int, wanted: int) -> int:
     """Keep the `wanted` labels of the largest values, ties by the lower label, in their order; return how many."""
     if count <= wanted:
         return count

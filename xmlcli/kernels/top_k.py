@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+
+from xmlcli.arrays import Floats, Ints
+from xmlcli.kernels.compiled import kernel
 
 _LEAST = -(1 << 31)  # of int32
 _UNSET = -(1 << 63)  # no label's key, of int64
 _COUNTED = 256  # numbers, whose places are found sooner by counting the smaller ones of each than by sorting
 
 
-@njit(cache=True, nogil=True)
-def _turned(bits):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def _turned(bits: Any) -> Any:
     """Return a float32's bits, int32, as a whole number that orders like the float; of such a number, the bits."""
     return bits if bits >= 0 else _LEAST - bits
 
 
-@njit(cache=True, nogil=True)
-def threshold(values, k):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def threshold(values: Floats, k: int) -> Any:
     """Return a number that the k largest (1 <= k <= n) of values float32 (n,) reach, and others only by being as large.
 
     Its bits are found by bisection. Each step counts how many values reach the middle, and the first that exactly k
@@ -45,15 +49,15 @@ def threshold(values, k):  # type: ignore[no-untyped-def]  # pragma: no cover
     return room[n:].view(np.float32)[0]
 
 
-@njit(cache=True, nogil=True)
-def sort_best(labels, values, count):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def sort_best(labels: Ints, values: Floats, count: int) -> None:
     """Sort the first `count` labels by falling value, ties by rising label, in place: each pair as one number."""
     bits, keys, in_order = values[:count].view(np.int32), np.empty(count, np.int64), np.full(count, _UNSET)
     for j in range(count):
         keys[j] = (-np.int64(_turned(bits[j])) << 32) + np.int64(labels[j])
     if count <= _COUNTED:
         for key in keys:
-            place = 0
+            place: Any = 0
             for other in keys:
                 place += other < key
             in_order[place] = key
@@ -66,8 +70,8 @@ def sort_best(labels, values, count):  # type: ignore[no-untyped-def]  # pragma:
         bits[j] = np.int32(_turned(-((in_order[j] - np.int64(labels[j])) >> 32)))
 
 
-@njit(cache=True, nogil=True)
-def sort_rows(labels, total, first, last, indices, scores):  # type: ignore[no-untyped-def]  # pragma: no cover
+@kernel
+def sort_rows(labels: Ints, total: Floats, first: int, last: int, indices: Ints, scores: Floats) -> None:
     """Write the labels of the largest totals of rows first, …, last - 1, best first, ties by the lower label."""
     m, k = labels.shape[1], indices.shape[1]
     kept, values = np.empty(m, np.int32), np.empty(m, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
@@ -21,3 +22,11 @@ class Index(Protocol):
         `documents` float32 (N, D) have unit or zero length; `X` float32 CSR (N, F) are the same documents' words, which
         an index of words needs. Ties are broken by the lower label id.
         """
+
+
+def pad_shortlists(labels: Ints, scores: Floats, k: int, num_labels: int) -> tuple[Ints, Floats]:
+    """Return labels and scores (N, at most k) as (N, k), padded with L and -inf."""
+    missing = ((0, 0), (0, k - labels.shape[1]))
+    if missing[1][1] == 0:
+        return labels, scores
+    return np.pad(labels, missing, constant_values=num_labels), np.pad(scores, missing, constant_values=-np.inf)

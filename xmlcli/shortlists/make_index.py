@@ -54,24 +54,30 @@ def make_index(
     """
     if config.backend != "words":
         return sharded(_dense_index(vectors, searchable, config, device), len(vectors.Z), ranks)
-    if config.vectors:
-        return make_word_index(vectors, searchable, config, in_order=in_order, ranks=ranks)
-    return _retriever(vectors, searchable, in_order, ranks)
+    if not config.vectors:
+        return sharded(_word_index(vectors, searchable, in_order=in_order, ranks=ranks), len(vectors.Z), ranks)
+    if in_order or ranks.size > 1:
+        return make_word_index(vectors, searchable, config, ranks=ranks)
+    return _word_index(vectors, searchable, in_order=False, rerank_by=(vectors.Z, config.vectors))
 
 
 def make_word_index(
-    vectors: SearchVectors, searchable: Bools, config: ShortlistConfig, *, in_order: bool = True, ranks: Ranks = ALONE
+    vectors: SearchVectors, searchable: Bools, config: ShortlistConfig, *, ranks: Ranks = ALONE
 ) -> RetrieveAndRerank:
     """Index by words, for retrieval, and by the dense embeddings, whose share may be 0, for reranking."""
     num_labels = int(ranks.sum_over_ranks(len(vectors.Z)))
-    reranker = Reranker(vectors.Z, config.vectors, num_labels, in_order, ranks)
-    return RetrieveAndRerank(_retriever(vectors, searchable, False, ranks), reranker)
+    retriever = sharded(_word_index(vectors, searchable, in_order=False, ranks=ranks), len(vectors.Z), ranks)
+    return RetrieveAndRerank(retriever, Reranker(vectors.Z, config.vectors, num_labels, ranks))
 
 
-def _retriever(vectors: SearchVectors, searchable: Bools, in_order: bool, ranks: Ranks) -> Index:
-    assert vectors.words is not None, "whoever searches by words has read the word vectors"
-    own = WordIndex(vectors.words, bonus=vectors.bonus, searchable=searchable, in_order=in_order, ranks=ranks)
-    return sharded(own, len(vectors.Z), ranks)
+def _word_index(
+    vectors: SearchVectors, searchable: Bools, *, in_order: bool, rerank_by: tuple[Table, float] | None = None,
+    ranks: Ranks = ALONE,
+) -> WordIndex:  # fmt: skip
+    """Index this rank's words."""
+    words, bonus = vectors.words, vectors.bonus
+    assert words is not None, "whoever searches by words has read the word vectors"
+    return WordIndex(words, bonus=bonus, searchable=searchable, in_order=in_order, rerank_by=rerank_by, ranks=ranks)
 
 
 def _dense_index(vectors: SearchVectors, searchable: Bools, config: ShortlistConfig, device: str) -> Index:

@@ -17,14 +17,13 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Array, Floats, Ints
 from xmlcli.distributed.ranks import ALONE, Ranks
-from xmlcli.kernels.products import Table, chosen_products, values_and_scale
-from xmlcli.kernels.rerank import rerank_rows
+from xmlcli.kernels.products import Table, chosen_products
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 from xmlcli.progress import Progress, silent
-from xmlcli.shortlists.index import Index
+from xmlcli.shortlists.index import Index, pad_shortlists
+from xmlcli.shortlists.word_index import RETRIEVED
 
-RETRIEVED = 2  # times as many labels as wanted
 _BLOCK = 4096  # documents that are retrieved for before they are reranked
 _EXCHANGED = 512  # documents of each rank in one exchange of cosines
 
@@ -49,15 +48,12 @@ class Reranker:
         Z: (L', D) unit rows, of this rank's labels.
         share: what a cosine with them counts.
         num_labels: L, labels of all ranks.
-        in_order: whether labels come best first, as of several ranks they always do; otherwise in any order, which
-            takes less time.
         ranks: who owns what.
     """
 
     Z: Table
     share: float
     num_labels: int
-    in_order: bool = True
     ranks: Ranks = ALONE
 
     def rerank(self, retrieved: Retrieved, documents: Floats, k: int) -> tuple[Ints, Floats]:
@@ -66,26 +62,12 @@ class Reranker:
         documents: float32 (N, D), unit or zero rows, this rank's.
         """
         N, width = len(documents), min(k, retrieved.labels.shape[1])
-        indices, scores = np.empty((N, k), np.int32), np.empty((N, k), np.float32)
-        indices[:, width:], scores[:, width:] = self.num_labels, -np.inf
-        retrieved = Retrieved(retrieved.labels, retrieved.scores.astype(np.float32, copy=False))
-        rerank = self._rerank_in_order if self.in_order or self.ranks.size > 1 else self._rerank
-        rerank(retrieved, documents, indices[:, :width], scores[:, :width])
-        return indices, scores
-
-    def _rerank(self, retrieved: Retrieved, documents: Floats, indices: Ints, scores: Floats) -> None:
-        table, share = values_and_scale(self.Z), np.float32(self.share)
-
-        def rerank(first: int, last: int) -> None:
-            rerank_rows(retrieved, documents, table, share, first, last, indices, scores)
-
-        over_rows(len(documents), rerank)
-
-    def _rerank_in_order(self, retrieved: Retrieved, documents: Floats, indices: Ints, scores: Floats) -> None:
-        for block in self.ranks.blocks(len(documents), _BLOCK if self.ranks.size == 1 else _EXCHANGED):
-            labels, total = retrieved.labels[block], retrieved.scores[block].copy()
+        indices, scores = np.empty((N, width), np.int32), np.empty((N, width), np.float32)
+        for block in self.ranks.blocks(N, _BLOCK if self.ranks.size == 1 else _EXCHANGED):
+            labels, total = retrieved.labels[block], retrieved.scores[block].astype(np.float32)
             total += np.float32(self.share) * self._cosines(documents[block], labels)
             _sort(labels, total, indices[block], scores[block])
+        return pad_shortlists(indices, scores, k, self.num_labels)
 
     def _cosines(self, documents: Floats, labels: Ints) -> Floats:
         """Return the cosine of each document with each of its labels, float32 (n, m), 0 for padding.

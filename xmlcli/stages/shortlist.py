@@ -15,7 +15,8 @@ from xmlcli.progress import Progress
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.make_index import make_index, make_word_index, searchable_labels
 from xmlcli.shortlists.recall import count_hits, recall, recall_of_hits
-from xmlcli.shortlists.rerank import RETRIEVED, RetrieveAndRerank, Retrieved
+from xmlcli.shortlists.rerank import RetrieveAndRerank, Retrieved
+from xmlcli.shortlists.word_index import RETRIEVED
 from xmlcli.stages.encoded_inputs import encoder_of
 from xmlcli.stages.inputs import frequencies_of, label_vectors, own_documents
 from xmlcli.stages.job import Job
