@@ -67,7 +67,7 @@ def test_ablation_has_a_row_for_what_is_removed_and_one_for_each_score_left_out(
     figures = dict(trained[1:]) | {f"left out: {what}": cells for what, cells in left_out[1:]}
     assert all(len(cells.partition(" (")[0].replace("·", "/").split("/")) == 6 for cells in figures.values())
     assert len(set(figures.values())) == len(figures)
-    assert figures["the linear part"].partition(" (")[0] == figures["left out: sparse part"]
+    assert figures["the linear part"].partition(" (")[0] == figures["left out: linear part"]
     assert run("ablation.py", *words) == [trained, left_out]  # nothing is run again
 
 
