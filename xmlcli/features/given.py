@@ -16,12 +16,12 @@ def given_rows(documents: Any) -> sp.csr_matrix:
 
     Raises UsageError where an index is out of range, or a value is not finite as float32: kernels believe both.
     """
-    with np.errstate(over="ignore"):  # what overflows is infinite, and told below
-        X = sp.csr_matrix(documents, dtype=np.float32)
     try:
+        with np.errstate(over="ignore"):  # what overflows is infinite, and told below
+            X = sp.csr_matrix(documents, dtype=np.float32)
         X.check_format(full_check=True)
-    except ValueError as error:
-        raise UsageError("documents are no valid sparse matrix", found=str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise UsageError("documents are no valid matrix", found=str(error)) from error
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()

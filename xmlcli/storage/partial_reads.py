@@ -25,6 +25,7 @@ def map_csr(path: Path) -> sp.csr_matrix:
     SparseFileError for other files.
     """
     with path.open("rb") as content, open_members(content, path.stat().st_size) as members:
+        members.form("csr")
         shape = members.shape()
         data, indices, indptr = (members.map(name, kinds) for name, kinds in _ARRAYS.items())
     check_arrays(data, indices, indptr, shape)

@@ -74,9 +74,7 @@ def read_stored(content: BinaryIO, size: int) -> Stored:
         SparseFileError: a fault of the archive or the arrays.
     """
     with open_members(content, size) as members:
-        form, shape = members.text("format"), members.shape()
-        if form not in ("csr", "csc", "coo"):
-            raise SparseFileError(f"format {form!r}")
+        form, shape = members.form("csr", "csc", "coo"), members.shape()
         data = _real(members.read("data", _NUMBERS))
         names = ("row", "col") if form == "coo" else ("indices", "indptr")
         first, second = (members.read(name, _INTEGERS) for name in names)
@@ -222,10 +220,13 @@ class Members:
             raise SparseFileError(f"{name} ends behind the file")
         return np.memmap(file, dtype, "r", offset, shape) if shape[0] else np.zeros(shape, dtype)
 
-    def text(self, name: str) -> str:
-        """Return a short text."""
-        value = self.read(name, _TEXT, num_dims=0)[()]
-        return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    def form(self, *known: str) -> str:
+        """Return the matrix's form, one of those known."""
+        value = self.read("format", _TEXT, num_dims=0)[()]
+        form = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if form not in known:
+            raise SparseFileError(f"format {form!r}")
+        return form
 
     def shape(self) -> Shape:
         """Return the number of rows and columns."""
