@@ -169,6 +169,16 @@ def test_stored_zeros_are_no_true_labels_but_are_candidates() -> None:
     assert evaluate_top_k(top, Y, np.ones(2), [Metric("P", 1), Metric("R", 2)]) == {"P@1": 0.0, "R@2": 100.0}
 
 
+def test_stored_zeros_do_not_make_a_label_frequent() -> None:
+    Y = golden_training_labels()
+    rows: Rows = [dict.fromkeys(range(6), 0.0) for _ in range(100)]
+    for row, label in zip(*Y.nonzero(), strict=True):
+        rows[row][label] = 1.0
+    stored = csr(rows, 6)
+    assert stored.nnz > Y.nnz
+    np.testing.assert_array_equal(inverse_propensity(stored, 0.55, 1.5), inverse_propensity(Y, 0.55, 1.5))
+
+
 def test_score_of_minus_infinity_stands_before_padding() -> None:
     assert top_k(csr([{3: -np.inf}, {0: 1.0, 1: 2.0}], 5), 2).tolist() == [[3, 5], [1, 0]]
 

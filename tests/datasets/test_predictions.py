@@ -201,8 +201,8 @@ def stored(matrix: sp.spmatrix, **changed: object) -> sp.spmatrix:
         (sp.csr_matrix((2, 4)), "found: 2 rows and 4 columns"),
         (sp.csr_matrix([[1, 0, 0], [0, np.nan, 0]]), "row 2: expected a finite score, found nan of label 1"),
         (sp.coo_matrix(([1.0, 2.0], ([1, 1], [2, 2])), (2, 3)), "row 2: expected each label once, found 2 again"),
-        (sp.csr_matrix(np.ones((2, 3), complex)), "no matrix of scores"),
-        (sp.bsr_matrix(np.ones((2, 3))), "no matrix of scores"),
+        (sp.csr_matrix(np.ones((2, 3), complex)), "found: data of complex128"),
+        (sp.bsr_matrix(np.ones((2, 3))), "found: format 'bsr'"),
         (stored(sp.csr_matrix(np.eye(2, 3)), indices=np.array([0, 9], np.int32)), "no sparse matrix"),
     ],
 )

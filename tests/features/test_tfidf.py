@@ -226,6 +226,28 @@ def test_given_features_are_weighted_as_scikit_learn_weighs_them() -> None:
     assert (before != X).nnz == 0
 
 
+def test_stored_zeros_make_no_term_frequent() -> None:
+    stored = sp.csr_matrix((np.array([1, 0, 1, 0], np.float32), [0, 1, 1, 2], [0, 2, 3, 4]), shape=(3, 3))
+    clean = stored.copy()
+    clean.eliminate_zeros()
+    assert stored.nnz == 4
+    np.testing.assert_array_equal(inverse_document_frequency(stored), inverse_document_frequency(clean))
+    expected = np.log(4 / np.array([2, 2, 1])) + 1
+    np.testing.assert_allclose(inverse_document_frequency(stored), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("largest", [1.0, 1e19, 1e38, np.finfo(np.float32).max])
+def test_rows_of_any_finite_numbers_are_scaled_to_unit_length(largest: float) -> None:
+    rng = np.random.default_rng(1)
+    dense = (rng.uniform(-1, 1, (40, 9)) * largest).astype(np.float32)
+    dense[:, 3], dense[5], dense[6, 1:] = 1.0, 0, 0
+    for idf in (None, rng.uniform(1, 9, 9).astype(np.float32)):
+        weighted = dense.astype(np.float64) * (1 if idf is None else idf)
+        norms = np.linalg.norm(weighted, axis=1, keepdims=True)
+        expected = np.divide(weighted, norms, where=norms > 0, out=np.zeros_like(weighted))
+        np.testing.assert_allclose(weigh_rows(sp.csr_matrix(dense), idf).toarray(), expected, rtol=3e-7, atol=1e-45)
+
+
 def test_how_many_entries_are_weighed_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, config = TEXTS * 3, FeatureConfig(char_ngrams=3)
     fitted, whole = TextFeatures.fit_transform(texts, config)

@@ -12,13 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-import numpy as np
 import orjson
 import scipy.sparse as sp
 
 from xmlcli.datasets.find import open_folder
 from xmlcli.datasets.formats import libsvm, table, xmc_text
 from xmlcli.datasets.formats.layouts import TABLE, TABLE_SUFFIXES
+from xmlcli.datasets.formats.matrices import read_matrix
 from xmlcli.datasets.formats.named import NameTable
 from xmlcli.datasets.formats.raw import FileProblems, RawSplit, TableColumns
 from xmlcli.datasets.formats.streams import decoded, open_stream, plain_suffix
@@ -71,7 +71,7 @@ def read_documents(
     if not path.exists():
         raise DatasetError(f"no documents at {source}", expected="a file, a folder, or - for standard input")
     elif plain_suffix(path) == ".npz":
-        yield from _rows(_load(path))
+        yield from _rows(read_matrix(path))
     elif plain_suffix(path) in TABLE_SUFFIXES and plain_suffix(path) not in _JSON_SUFFIXES:
         yield from _batches(_table(path, columns, progress))
     elif as_text or plain_suffix(path) in _JSON_SUFFIXES:
@@ -161,12 +161,3 @@ def _batches(texts: Iterable[str]) -> Iterator[Block]:
 def _rows(X: sp.csr_matrix) -> Iterator[Block]:
     for at in range(0, X.shape[0], BLOCK):
         yield X[at : at + BLOCK]
-
-
-def _load(path: Path) -> sp.csr_matrix:
-    try:
-        with open_stream(path) as (content, _):
-            return sp.csr_matrix(sp.load_npz(content), dtype=np.float32)
-    except (ValueError, KeyError, OSError, EOFError, AttributeError, TypeError, NotImplementedError) as error:
-        expected = "a matrix written by scipy.sparse.save_npz"
-        raise DatasetError(f"{path}: no sparse matrix", expected=expected, found=str(error)) from error

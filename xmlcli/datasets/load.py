@@ -27,6 +27,8 @@ from xmlcli.datasets.synthetic import demo
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
+_FREE_COLUMNS = 1 << 24  # labels or features without a byte of the files for each
+
 
 def read_dataset(
     folder: DatasetFolder,
@@ -49,6 +51,7 @@ def read_dataset(
     parts = _Reader(folder, columns or TableColumns(), max_documents, progress).read()
     if not parts.train.Y.shape[0]:
         raise DatasetError(f"{folder.files['train']}: no documents", expected="at least one to train on")
+    _check_columns(folder, parts.train)
     if parts.test is not None:
         _check_widths(folder, parts.train, parts.test)
     train, num_labels = parts.train, parts.train.Y.shape[1]
@@ -140,6 +143,19 @@ def _names(folder: DatasetFolder, role: str, expected: int | None) -> list[str] 
 def _test_filter(folder: DatasetFolder, test: RawSplit | None, num_labels: int) -> npt.NDArray[np.int32] | None:
     path = folder.files.get("test_filter")
     return None if path is None or test is None else read_filter(path, test.Y.shape[0], num_labels)
+
+
+def _check_columns(folder: DatasetFolder, train: RawSplit) -> None:
+    """Raise where there are more labels or features than files of that size can mean: each costs memory."""
+    size = sum(path.stat().st_size for path in folder.files.values())
+    for role, what, matrix in (("train_labels", "labels", train.Y), ("train", "features", train.X)):
+        if matrix is not None and matrix.shape[1] > _FREE_COLUMNS + size:
+            raise DatasetError(
+                f"{folder.files.get(role, folder.files['train'])}: too many {what} for the size of the dataset",
+                expected=f"at most {_FREE_COLUMNS + size:,} {what} in files of {size:,} bytes",
+                found=f"{matrix.shape[1]:,}",
+                remedy=f"number the {what} from 0 without gaps",
+            )
 
 
 def _check_widths(folder: DatasetFolder, train: RawSplit, test: RawSplit) -> None:

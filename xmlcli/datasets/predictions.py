@@ -8,11 +8,8 @@ line or row is a document without predictions. Scores stay float64: rounding wou
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import zipfile
-import zlib
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.datasets.formats.matrices import read_entries
 from xmlcli.datasets.formats.raw import FileProblems, RawDataset
-from xmlcli.datasets.formats.streams import decoded, numbered_lines, open_stream, plain_suffix
+from xmlcli.datasets.formats.streams import decoded, numbered_lines, plain_suffix
 from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.errors import DatasetError
 from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k, inverse_propensity, top_k
 from xmlcli.progress import Progress, silent
 
-_DAMAGED = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
-_NO_MATRIX = (AttributeError, TypeError, NotImplementedError)  # what load_npz raises for an array, or another format
 _HEADER = re.compile(r"\s*([0-9]{1,15})\s+([0-9]{1,15})\s*", re.ASCII)
 
 
@@ -106,7 +102,7 @@ def _read_matrix(path: Path, num_rows: int, num_labels: int, progress: Progress)
     """Read predictions from a matrix, see `read_predictions`; nothing in it is unpickled."""
     size = path.stat().st_size
     progress(f"read {path.name}", 0, size)
-    stored = _load(path)
+    stored = read_entries(path).tocoo()
     if stored.shape != (num_rows, num_labels):
         raise DatasetError(
             f"{path}: not of the test documents and labels of the dataset",
@@ -137,27 +133,6 @@ def _check_entries(
         else:
             problems.add(row + 1, "a finite score", f"{scores[at]} of label {label}")
     problems.raise_if_any()
-
-
-def _load(path: Path) -> sp.coo_matrix:
-    """Return the entries of a stored matrix, none merged.
-
-    Raises:
-        DatasetError: it is none, an index is out of range, or it does not hold real numbers.
-    """
-    with open_stream(path) as (stream, _):
-        content = io.BytesIO(stream.read())
-    expected = "a CSR matrix of real numbers, written by scipy.sparse.save_npz"
-    try:
-        matrix = sp.load_npz(content)
-        if matrix.format in ("csr", "csc"):
-            matrix.check_format(full_check=True)
-    except (*_DAMAGED, *_NO_MATRIX) as error:
-        raise DatasetError(f"{path}: no sparse matrix", expected=expected, found=str(error)) from error
-    if matrix.ndim != 2 or matrix.format not in ("csr", "csc", "coo") or matrix.dtype.kind not in "biuf":
-        found = f"{matrix.format} of {matrix.dtype}, {matrix.ndim} dimensions"
-        raise DatasetError(f"{path}: no matrix of scores", expected=expected, found=found)
-    return matrix.tocoo()
 
 
 def _read_text(path: Path, num_rows: int, num_labels: int, progress: Progress) -> sp.csr_matrix:

@@ -23,7 +23,7 @@ def weigh_rows(X: sp.csr_matrix, idf: Floats | None) -> sp.csr_matrix:
 
 
 def weigh_into(scaled: Floats, X: sp.csr_matrix, idf: Floats | None) -> None:
-    """Write the weighted values of X to `scaled`, which may be its own."""
+    """Write the weighted values of X to `scaled`, which may be its own where they are counts, far from overflow."""
     rows = CsrRows(X.indptr, X.indices, X.data.astype(np.float32, copy=False), X.shape)
     weights = np.zeros(0, np.float32) if idf is None else idf
     over_rows(X.shape[0], lambda first, last: _weigh(rows, weights, first, last, scaled))
@@ -37,6 +37,21 @@ def _weigh(X: CsrRows, idf: Floats, first: int, last: int, scaled: Floats) -> No
         for p in range(X.indptr[row], X.indptr[row + 1]):
             scaled[p] = X.data[p] * idf[X.indices[p]] if len(idf) else X.data[p]
             square += np.float64(scaled[p]) * np.float64(scaled[p])
+        if square == np.inf:
+            _weigh_large(X, idf, row, scaled)
+            continue
         length = np.sqrt(square) if square else 1.0
         for p in range(X.indptr[row], X.indptr[row + 1]):
             scaled[p] = scaled[p] / length
+
+
+@kernel
+def _weigh_large(X: CsrRows, idf: Floats, row: int, scaled: Floats) -> None:
+    """Write one row whose weighted values float32 does not hold, by way of float64, which holds their squares too."""
+    square = 0.0
+    for p in range(X.indptr[row], X.indptr[row + 1]):
+        weighted = np.float64(X.data[p]) * (np.float64(idf[X.indices[p]]) if len(idf) else 1.0)
+        square += weighted * weighted
+    length = np.sqrt(square)
+    for p in range(X.indptr[row], X.indptr[row + 1]):
+        scaled[p] = np.float64(X.data[p]) * (np.float64(idf[X.indices[p]]) if len(idf) else 1.0) / length

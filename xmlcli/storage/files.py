@@ -18,6 +18,7 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Array
 from xmlcli.storage.atomic import atomic_file
+from xmlcli.storage.sparse_files import read_csr
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +61,9 @@ def save_csr(path: Path, matrix: sp.csr_matrix | sp.csr_array) -> None:
 
 
 def load_csr(path: Path) -> sp.csr_matrix:
-    """Read what `save_csr` wrote; ValueError where the file is no such archive."""
-    return sp.csr_matrix(sp.load_npz(path))
+    """Read what `save_csr` wrote; SparseFileError where the file is no matrix, or holds a value that is not finite."""
+    with path.open("rb") as content:
+        return read_csr(content, path.stat().st_size)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:

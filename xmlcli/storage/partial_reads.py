@@ -5,8 +5,6 @@ An uncompressed `.npz` is mapped into memory as it lies; `.npy` NumPy maps itsel
 
 from __future__ import annotations
 
-import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,37 +12,24 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.arrays import Array
+from xmlcli.storage.sparse_files import check_arrays, open_members
 
 _BLOCK = 1 << 16
-_LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip member: the lengths of its name and of its extra field
+_ARRAYS = {"data": "biuf", "indices": "i", "indptr": "i"}
 
 
 def map_csr(path: Path) -> sp.csr_matrix:
-    """Return the matrix of `files.save_csr` over arrays that are read as they are used; ValueError for other files."""
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(str(error)) from error
-    with archive:
-        data, indices, indptr = (_map_member(path, archive, name) for name in ("data", "indices", "indptr"))
-        with archive.open("shape.npy") as handle:
-            rows, columns = np.lib.format.read_array(handle)
-    return sp.csr_matrix((data, indices, indptr), shape=(int(rows), int(columns)), copy=False)
+    """Return the matrix of `files.save_csr` over arrays that are read as they are used.
 
-
-def _map_member(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    info = archive.getinfo(f"{name}.npy")
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed")
-    with path.open("rb") as handle:
-        handle.seek(info.header_offset)
-        start = info.header_offset + 30 + sum(_LOCAL_HEADER.unpack(handle.read(30)))
-        handle.seek(start)
-        np.lib.format.read_magic(handle)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(handle)
-        offset = handle.tell()
-    return np.memmap(path, dtype, "r", offset, shape) if shape[0] else np.zeros(shape, dtype)
+    Offsets and indices are checked, in one pass over the file; the values stay as they are, finite or not. Raises
+    SparseFileError for other files.
+    """
+    with path.open("rb") as content, open_members(content, path.stat().st_size) as members:
+        members.form("csr")
+        shape = members.shape()
+        data, indices, indptr = (members.map(name, kinds) for name, kinds in _ARRAYS.items())
+    check_arrays(data, indices, indptr, shape)
+    return sp.csr_matrix((data, indices, indptr), shape=shape, copy=False)
 
 
 def csr_rows(whole: sp.csr_matrix, rows: slice) -> sp.csr_matrix:

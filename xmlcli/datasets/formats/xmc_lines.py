@@ -10,6 +10,7 @@ import numpy.typing as npt
 from xmlcli.datasets.formats.raw import FileProblems
 
 MOST_DIGITS = 15  # a float64 holds every integer of so many digits
+MOST_IDS = 2**31 - 1  # of features or labels: int32 holds them
 LARGEST_VALUE = float(np.finfo(np.float32).max)
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xmlcli.datasets.formats import xmc_text
 from xmlcli.datasets.formats.raw import FileProblems, RawSplit, ReadSplits
 from xmlcli.datasets.formats.streams import numbered_lines
+from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.progress import Progress, silent
 
 
@@ -38,7 +39,8 @@ def _read_rows(path: Path, num_documents: int) -> npt.NDArray[np.int64]:
     rows: list[int] = []
     for number, line in numbered_lines(path, None, silent):
         fields = line.split()
-        if fields and fields[0].isdigit() and 1 <= int(fields[0]) <= num_documents:
+        is_number = bool(fields) and fields[0].isdigit() and len(fields[0]) <= MOST_DIGITS
+        if is_number and 1 <= int(fields[0]) <= num_documents:
             rows.append(int(fields[0]) - 1)
         elif fields:
             problems.add(number, f"a document's number, 1 to {num_documents:,}", repr(line[:40].decode("latin-1")))

@@ -20,11 +20,18 @@ import scipy.sparse as sp
 
 from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import open_stream
-from xmlcli.datasets.formats.xmc_lines import LARGEST_VALUE, MOST_DIGITS, Header, ParsedRows, parse_lines
+from xmlcli.datasets.formats.xmc_lines import (
+    LARGEST_VALUE,
+    MOST_DIGITS,
+    MOST_IDS,
+    Header,
+    ParsedRows,
+    parse_lines,
+)
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
-OPEN = Header(None, 2**31 - 1, 2**31 - 1)
+OPEN = Header(None, MOST_IDS, MOST_IDS)
 """Stands for the header of a file that has none."""
 
 _BLOCK_BYTES = 4 << 20
@@ -118,7 +125,7 @@ def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
     """Return the numbers of a header line, one for each word of `what`.
 
     Raises:
-        DatasetError: there are not as many, or they are no counts.
+        DatasetError: there are not as many, they are no counts, or there are more ids than int32 holds.
     """
     fields = line.split()
     if len(fields) != len(what) or not all(field.isdigit() and len(field) <= MOST_DIGITS for field in fields):
@@ -128,7 +135,12 @@ def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
             expected=f"{('two', 'three')[len(what) - 2]} counts: {', '.join(what)}",
             found=repr(line[:80].decode("latin-1").rstrip("\n")),
         )
-    return [int(field) for field in fields]
+    numbers = [int(field) for field in fields]
+    for number, noun in zip(numbers[1:], what[1:], strict=True):
+        if number > MOST_IDS:
+            expected, found = f"at most {MOST_IDS:,} {noun}", f"{number:,}"
+            raise DatasetError(f"{path}: malformed header", where="line 1", expected=expected, found=found)
+    return numbers
 
 
 def _blocks(stream: BinaryIO, position: Callable[[], int], path: Path, progress: Progress) -> Iterator[bytes]:
