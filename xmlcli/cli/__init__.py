@@ -26,6 +26,7 @@ from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
 from xmlcli.cli.train import train_cli
 from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
+from xmlcli.terminal import shown
 from xmlcli.version import __version__
 
 _MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
@@ -115,5 +116,5 @@ def main() -> None:
 
 
 def _fail(text: str) -> int:
-    typer.secho(f"xmlcli: {text}", err=True, fg="red")
+    typer.secho(f"xmlcli: {shown(text)}", err=True, fg="red")
     return EXIT_ERROR
