@@ -57,7 +57,7 @@ def test_all_problems_are_told_at_once_with_file_and_key(tmp_path: Path) -> None
         "clf.epochs: expected a whole number, found 'many'",
         "model.dropout: expected 0.0 to 1.0, found 1.5",
         "shortlist.backend: expected one of words, exact, nmslib, found 'faiss'",
-        "evaluate.ks: expected at least 1, found [1, 0]",
+        "evaluate.ks: expected 1 to 100,000, found [1, 0]",
         "proxy.priors: expected a list of at least one, found []",
         "seed: expected a whole number, found true",
     ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 from typing import Annotated
@@ -22,6 +23,7 @@ from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
+from xmlcli.cli.say import tell
 from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
 from xmlcli.cli.train import train_cli
@@ -94,6 +96,8 @@ def main() -> None:
     """Run the command line; a known error is one red line and exit code 2, Ctrl-C one line and 130."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait, and take cores from ours
     atexit.register(gc.freeze)  # else Python visits all objects of all modules once more before it ends
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a label in a script that the terminal cannot show
     try:
         code = app(standalone_mode=False)
     except XmlcliError as error:
@@ -110,10 +114,10 @@ def main() -> None:
             raise
         sys.exit(_fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)))
     if code == EXIT_INTERRUPTED:
-        typer.secho("interrupted; the same command goes on from here", err=True, fg="red")
+        tell("interrupted; the same command goes on from here", "red")
     sys.exit(code)
 
 
 def _fail(text: str) -> int:
-    typer.secho(f"xmlcli: {text}", err=True, fg="red")
+    tell(f"xmlcli: {text}", "red")
     return EXIT_ERROR

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmlcli.cli.say import say
+
 if TYPE_CHECKING:
     from xmlcli.datasets.formats.raw import TableColumns
 
@@ -48,9 +50,9 @@ def convert(source: str, target: Path, layout: str, root: Path, columns: TableCo
         dataset = read_dataset(folder, columns=columns, progress=shown.progress)
         written = write_dataset(dataset, target, layout, progress=shown.progress)
     rows = dataset.train.Y.shape[0], dataset.test.Y.shape[0] if dataset.test else 0
-    typer.echo(
+    say(
         f"{folder.name} ({folder.layout}): {rows[0]:,} training and {rows[1]:,} test documents, "
         f"{dataset.train.Y.shape[1]:,} labels, {time.monotonic() - started:.1f} s"
     )
     for path in written:
-        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+        say(f"{path}  {path.stat().st_size:,} bytes")

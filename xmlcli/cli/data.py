@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from xmlcli.cli.fetch import fetch_shown
 from xmlcli.cli.options import Opened, Options
+from xmlcli.cli.say import tell
 
 if TYPE_CHECKING:
     from xmlcli.datasets.find import DatasetFolder
@@ -51,4 +50,4 @@ def warn_of_columns(folder: DatasetFolder, idle: Sequence[str]) -> None:
 
     if idle and folder.layout != TABLE:
         text = f"warning: {', '.join(idle)} has no effect: {folder.name} is no table but {folder.layout}"
-        typer.secho(text, err=True, fg="yellow")
+        tell(text, "yellow")

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmlcli.cli.say import say
+from xmlcli.terminal import shown
+
 if TYPE_CHECKING:
     from xmlcli.datasets.find import DatasetFolder
 
@@ -29,7 +32,7 @@ def datasets_cli(
     if as_json:
         import json
 
-        typer.echo(json.dumps(rows, indent=1))
+        typer.echo(json.dumps(rows, indent=1).replace("\x7f", "\\u007f"))
     else:
         _print(rows)
 
@@ -95,18 +98,20 @@ def _opened(path: Path) -> DatasetFolder | None:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     """Print one line a dataset, as wide as it needs to be."""
-    lines = [("name", "short", "features", "labels", "train", "test", "A", "B", "layout", "here")]
+    lines: list[tuple[str, ...]] = [
+        ("name", "short", "features", "labels", "train", "test", "A", "B", "layout", "here")
+    ]
     for row in rows:
         counts = [row[name.replace(" ", "_")] for name in _COUNTS]
         lines.append(
             (
-                row["name"],
+                shown(row["name"]),
                 " ".join(row["short_names"]),
                 *("" if count is None else f"{count:,}" for count in counts),
                 f"{row['propensity_a']:g}",
                 f"{row['propensity_b']:g}",
                 row["layout"] or "none known",
-                row["here"] or ("" if row["fetch"] else "no address known"),
+                shown(row["here"] or "") or ("" if row["fetch"] else "no address known"),
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -115,4 +120,4 @@ def _print(rows: list[dict[str, Any]]) -> None:
             cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
             for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        typer.echo("  ".join(aligned).rstrip())
+        say("  ".join(aligned).rstrip())

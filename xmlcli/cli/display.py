@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
+from xmlcli.cli.say import tell
 from xmlcli.stages.call import Call
+from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -48,9 +48,8 @@ class Display:
         if label not in self._tasks:
             for task in self._tasks.values():
                 self._bars.remove_task(task)
-            self._tasks = {
-                label: self._bars.add_task(f"{name}: {label}" if name else label, total=total, completed=done)
-            }
+            text = shown(f"{name}: {label}" if name else label)
+            self._tasks = {label: self._bars.add_task(text, total=total, completed=done)}
         self._bars.update(self._tasks[label], completed=done, total=total)
 
     def on_done(self, call: Call, seconds: float) -> None:
@@ -60,7 +59,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Say more of the call that has finished, under its line."""
-        typer.secho(f"{'' if self._live else ' ' * 9}{'':<16} {text}", err=True)
+        tell(f"{'' if self._live else ' ' * 9}{'':<16} {text}")
 
     def close(self) -> None:
         """Remove the bar from the screen."""
@@ -70,17 +69,17 @@ class Display:
 
     def _line(self, call: Call, text: str, color: str) -> None:
         stamp = "" if self._live else time.strftime("%H:%M:%S ")
-        typer.secho(f"{stamp}{call.name:<16} {text}", err=True, fg=color)
+        tell(f"{stamp}{call.name:<16} {text}", color)
 
 
 @contextmanager
 def display() -> Iterator[Display]:
     """Yield a `Display`, live where stderr is a terminal, whose bar is off the screen when the block ends."""
-    shown = Display(live=sys.stderr.isatty())
+    showing = Display(live=sys.stderr.isatty())
     try:
-        yield shown
+        yield showing
     finally:
-        shown.close()
+        showing.close()
 
 
 def _bars() -> Progress:
@@ -96,7 +95,7 @@ def _bars() -> Progress:
             return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(""),

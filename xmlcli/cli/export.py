@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xmlcli.cli.options import Options, with_options
+from xmlcli.cli.say import say
 
 
 @with_options
@@ -34,4 +35,4 @@ def export(options: Options, target: Path, cycle: int | None) -> None:
     model_folder.check_target(target)
     model_folder.write(target, open_trained(options, cycle).contents())
     size = sum(path.stat().st_size for path in target.iterdir())
-    typer.echo(f"{target}: {size / 2**20:.1f} MiB")
+    say(f"{target}: {size / 2**20:.1f} MiB")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmlcli.cli.say import say, tell
+
 if TYPE_CHECKING:
     from xmlcli.datasets.find import DatasetFolder
 
@@ -40,7 +42,7 @@ def fetch(name: str, addresses: list[str] | None, root: Path) -> None:
     except AbsentDatasetError:
         fetch_shown(name, folders[0], addresses)
     else:
-        typer.echo(f"{here.name} is here already: {here.path or 'the program makes it'}")
+        say(f"{here.name} is here already: {here.path or 'the program makes it'}")
 
 
 def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFolder:
@@ -53,9 +55,9 @@ def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFo
     assert known is not None
     sources = addresses if addresses is not None else list(known.addresses)
     if sources:
-        typer.secho(f"fetching {known.name} ({known.size() or 'size not published'}) from {sources[0]}", err=True)
+        tell(f"fetching {known.name} ({known.size() or 'size not published'}) from {sources[0]}")
     with display() as shown:
         folder = fetch_known(known, data, addresses=addresses, progress=shown.progress)
     checked = f"with the published {known.size()}" if known.counted() else "its counts are not published"
-    typer.secho(f"{folder.path}: {folder.layout}, {checked}", err=True, fg="green")
+    tell(f"{folder.path}: {folder.layout}, {checked}", "green")
     return folder

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmlcli.cli.say import say
+
 if TYPE_CHECKING:
     from xmlcli.datasets.synthetic.generate import Parameters
 
@@ -53,7 +55,7 @@ def generate(target: Path, parameters: Parameters, *, as_text: bool) -> None:
         dataset = generator.generate(parameters, as_text=as_text, progress=shown.progress)
         note = generator.describe(dataset, parameters)
         write_dataset(dataset, target, layout, extra={NOTE: files.json_bytes(note)}, progress=shown.progress)
-    typer.echo(
+    say(
         f"{target}: {note['training_documents']:,} training and {note['test_documents']:,} test documents, "
         f"{note['labels']:,} labels, {note['words']:,} words, {time.monotonic() - started:.1f} s"
     )

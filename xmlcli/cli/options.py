@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from xmlcli.cli.say import tell
 from xmlcli.config.load import load_config
 from xmlcli.config.overrides import parse_overrides, unused_overrides
 from xmlcli.config.pipeline_files import find_pipeline
@@ -95,7 +96,7 @@ def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened
     path = find_pipeline(run.dataset_name, run.profile)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):
-        typer.secho(f"warning: {warning}", err=True, fg="yellow")
+        tell(f"warning: {warning}", "yellow")
     return Opened(run, Workspace(options.root, run.name), config, path, overrides)
 
 

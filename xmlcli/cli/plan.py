@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xmlcli.cli.options import Options, for_run, open_run, with_options
+from xmlcli.cli.say import say, tell
 from xmlcli.config.load import load_config, read_chain
 from xmlcli.config.pipeline_files import find_pipeline
 from xmlcli.errors import UsageError
@@ -66,7 +67,7 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
         runs = [r for r in runs if r.name != gone]
     table = _table(runs)
     for run in runs:
-        typer.echo(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
+        say(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
     if write:
         dvc_table.write(TABLE, table)
         typer.secho(f"{TABLE} written; dvc repro runs it", err=True)
@@ -83,7 +84,7 @@ def _show_run(options: Options) -> None:
     for status in identity.status(session, plan(opened.config, opened.run)):
         mark = "current" if status.current else "run"
         why = "" if status.current else status.reason
-        typer.echo(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
+        say(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
 
 
 def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:
@@ -120,4 +121,4 @@ def _check_addable(run: RunId, root: Path) -> None:
     except DatasetError as error:
         if find_known(run.dataset) is None:
             raise
-        typer.secho(f"warning: {' '.join(str(error).split())}", err=True, fg="yellow")
+        tell(f"warning: {' '.join(str(error).split())}", "yellow")

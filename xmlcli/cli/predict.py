@@ -18,6 +18,7 @@ from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import EXIT_INTERRUPTED, UsageError
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
+from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.runs.trained_run import TrainedRun
@@ -207,5 +208,5 @@ def _print_table(model: Model, text: str, k: int, threshold: float) -> None:
     table = Table("label", "probability" if model.gives_probabilities else "score")
     table.columns[1].justify = "right"
     for name, score in labels:
-        table.add_row(Text(name), f"{score:.3f}")
+        table.add_row(Text(shown(name)), f"{score:.3f}")
     Console().print(table)

@@ -11,6 +11,7 @@ import typer
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
 from xmlcli.stages.call import Call
+from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.distributed.ranks import Ranks
@@ -20,7 +21,7 @@ def joined_ranks(options: Options) -> AbstractContextManager[Ranks]:
     """Return a context manager that yields this process's `Ranks`, among those that torchrun started, if it did."""
 
     def print_error(line: str) -> None:
-        typer.secho(f"xmlcli: {line}", file=sys.__stderr__, fg="red")
+        typer.secho(f"xmlcli: {shown(line)}", file=sys.__stderr__, fg="red")
 
     from xmlcli.distributed.launch import joined
 

@@ -18,29 +18,35 @@ from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
 
 BASE = "base"
+SHOWN_PROBLEMS = 100
 
 
 class PipelineFile(NamedTuple):
-    """A pipeline file as it was read: its path, and its top-level keys but for `base`."""
+    """A pipeline file as it was read: its path, its top-level keys but for `base`, and what YAML is wrong in it."""
 
     path: Path
     content: dict[str, Any]
+    faults: list[str]
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Return the settings of a pipeline file, with overrides {"section.key": value} instead of its values.
 
-    Raises ConfigError that names the file and lists every unknown, missing or wrong key; of a key that stands in a
-    base, it names that file.
+    Raises ConfigError that names the file and lists every unknown, missing, repeated or wrong key; of a key that stands
+    in a base, it names that file.
     """
     overrides = overrides or {}
-    raw, origins = _merge(read_chain(path))
+    chain = read_chain(path)
+    raw, origins = _merge(chain)
     problems = _override(raw, overrides)
     config = build(Config, raw, problems)
-    if problems or config is None:
-        lines = [_describe(p, None if p.key in overrides else origins.get(p.key, path), path) for p in problems]
+    lines = [fault + _origin(file.path, path) for file in chain for fault in file.faults]
+    lines += [_describe(p, None if p.key in overrides else origins.get(p.key, path), path) for p in problems]
+    if lines or config is None:
+        more = [f"{len(lines) - SHOWN_PROBLEMS:,} more"] if len(lines) > SHOWN_PROBLEMS else []
         where = f"{path} with --set {' '.join(overrides)}" if overrides else str(path)
-        raise ConfigError("a pipeline cannot be used", where=where, found="; ".join(lines))
+        found = "; ".join([*lines[:SHOWN_PROBLEMS], *more])
+        raise ConfigError("a pipeline cannot be used", where=where, found=found)
     return config
 
 
@@ -59,9 +65,9 @@ def read_chain(path: Path) -> list[PipelineFile]:
                 found=" → ".join(names),
                 remedy=f"take `{BASE}` out of one of them",
             )
-        content = _read(path)
+        content, faults = _read(path)
         base = content.pop(BASE, None)
-        chain.append(PipelineFile(path, content))
+        chain.append(PipelineFile(path, content, faults))
         if base is None:
             return chain
         if not isinstance(base, str) or not base:
@@ -70,12 +76,12 @@ def read_chain(path: Path) -> list[PipelineFile]:
         path = find_base(base, path)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the mapping that a file holds."""
-    import yaml
+def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the mapping that a file holds, and its faults."""
+    from xmlcli.config.yaml_reader import read_file
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content, faults = read_file(path)
     except FileNotFoundError:
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ConfigError(
@@ -83,19 +89,17 @@ def _read(path: Path) -> dict[str, Any]:
             where=str(path),
             found=f"pipelines {', '.join(known)}" if known else f"no pipeline in {path.parent}",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("a pipeline file is not YAML", where=str(path), found=" ".join(str(error).split())) from None
     if not isinstance(content, dict):
         found = f"the file: expected a mapping, found {as_yaml(content)}"
-        raise ConfigError("a pipeline cannot be used", where=str(path), found=found)
-    return content
+        raise ConfigError("a pipeline cannot be used", where=str(path), found="; ".join([*faults, found]))
+    return content, faults
 
 
 def _merge(chain: Sequence[PipelineFile]) -> tuple[dict[str, Any], dict[str, Path]]:
     """Return the settings of all files as one mapping, and for each key and "section.key" the file it stands in."""
     merged: dict[str, Any] = {}
     origins: dict[str, Path] = {}
-    for path, content in reversed(chain):
+    for path, content, _ in reversed(chain):
         for key, value in content.items():
             before = merged.get(key)
             merged[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
@@ -125,4 +129,8 @@ def _describe(problem: Problem, origin: Path | None, path: Path) -> str:
     text = problem.text
     if problem.key in RETIRED:
         text = f"no such key: no longer a setting, the program always uses {as_yaml(RETIRED[problem.key])}"
-    return f"{problem.key}: {text}" + (f" (in {origin})" if origin not in (None, path) else "")
+    return f"{problem.key}: {text}" + _origin(origin, path)
+
+
+def _origin(origin: Path | None, path: Path) -> str:
+    return "" if origin in (None, path) else f" (in {origin})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xmlcli.config.schema import without_effect
+from xmlcli.config.schema import cut, without_effect
 from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
 
@@ -15,19 +15,21 @@ def parse_overrides(texts: Sequence[str]) -> dict[str, Any]:
 
     Raises ConfigError that lists every text of another form.
     """
-    import yaml
+    from xmlcli.config.yaml_reader import read_text
 
     overrides: dict[str, Any] = {}
     problems: list[str] = []
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            problems.append(f"{text!r}: expected section.key=value")
+            problems.append(f"{cut(repr(text))}: expected section.key=value")
             continue
         try:
-            overrides[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            problems.append(f"{text!r}: the value is not YAML")
+            overrides[key.strip()], faults = read_text(value)
+        except ValueError:
+            problems.append(f"{cut(repr(text))}: the value is not YAML")
+        else:
+            problems += [f"{key.strip()}: {fault}" for fault in faults]
     if problems:
         raise ConfigError("overrides cannot be used", where="--set", found="; ".join(problems))
     return overrides

@@ -14,9 +14,14 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import zip_longest
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+MOST_ITEMS = 100
+_READABLE = 100
+_MOST_GUESSES = 20
+_NO_FLOAT = 10**300
 
 
 class Problem(NamedTuple):
@@ -38,8 +43,8 @@ class Range:
         assert isinstance(value, int | float)
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             if self.high is None:
-                return f"expected at least {self.low}"
-            return f"expected at most {self.high}" if self.low is None else f"expected {self.low} to {self.high}"
+                return f"expected at least {self.low:,}"
+            return f"expected at most {self.high:,}" if self.low is None else f"expected {self.low:,} to {self.high:,}"
         return None
 
 
@@ -54,12 +59,19 @@ class OneOf:
         return None if value in self.values else f"expected one of {', '.join(self.values)}"
 
 
-class NotEmpty:
-    """A text of at least one character."""
+@dataclass(frozen=True)
+class Length:
+    """A text of so many characters."""
+
+    low: int
+    high: int
 
     def problem(self, value: object) -> str | None:
         """Say what is wrong with the value."""
-        return None if value else "expected at least one character"
+        assert isinstance(value, str)
+        if not value and self.low == 1:
+            return "expected at least one character"
+        return None if self.low <= len(value) <= self.high else f"expected at most {self.high:,} characters"
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class OnlyWith:
         return None
 
 
-Rule = Range | OneOf | NotEmpty | OnlyWith
+Rule = Range | OneOf | Length | OnlyWith
 
 
 def build(cls: type[T], raw: object, problems: list[Problem], prefix: str = "") -> T | None:
@@ -89,7 +101,9 @@ def build(cls: type[T], raw: object, problems: list[Problem], prefix: str = "") 
     hints = get_type_hints(cls, include_extras=True)
     names = [f.name for f in fields(cls)]
     before = len(problems)
-    problems += [Problem(f"{prefix}{key}", f"no such key{_near(str(key), names)}") for key in raw if key not in names]
+    unknown = [cut(str(key)) for key in raw if key not in names]
+    near = [_near(key, names) for key in unknown[:_MOST_GUESSES]]  # each takes a while
+    problems += [Problem(f"{prefix}{k}", f"no such key{n}") for k, n in zip_longest(unknown, near, fillvalue="")]
     values: dict[str, Any] = {}
     for name in names:
         if name not in raw:
@@ -121,7 +135,15 @@ def as_yaml(value: object) -> str:
     """Return a value as YAML would write it."""
     if value is None:
         return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    try:
+        return str(value).lower() if isinstance(value, bool) else cut(repr(value))
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of very many digits"
+
+
+def cut(text: str) -> str:
+    """Return a text cut to a readable length."""
+    return text if len(text) <= _READABLE else f"{text[: _READABLE - 3]}..."
 
 
 def _rules(hint: object) -> list[Rule]:
@@ -141,6 +163,8 @@ def _convert(hint: Any, value: object) -> object:
     elif origin is tuple:
         if not isinstance(value, list | tuple) or not value:
             raise ValueError("expected a list of at least one")
+        if len(value) > MOST_ITEMS:
+            raise ValueError(f"expected a list of at most {MOST_ITEMS}")
         return tuple(_convert(Annotated[options[0], *rules] if rules else options[0], v) for v in value)
     else:
         converted = _scalar(bare, value)
@@ -158,7 +182,7 @@ def _scalar(kind: type, value: object) -> object:
             value = float(value)
         except ValueError:
             raise ValueError(f"expected {names[float]}") from None
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < _NO_FLOAT:
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"expected {names[kind]}")

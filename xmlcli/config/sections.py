@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any
 
-from xmlcli.config.schema import NotEmpty, OneOf, OnlyWith, Range
+from xmlcli.config.schema import Length, OneOf, OnlyWith, Range
 
-Count = Annotated[int, Range(1)]
+THOUSAND, MILLION, BILLION = 10**3, 10**6, 10**9
+Count = Annotated[int, Range(1, BILLION)]
+"""Of documents, words, weights or pairs: more than any collection has, and fit for 32 bits."""
+CountOrZero = Annotated[int, Range(0, BILLION)]
+BatchSize = Annotated[int, Range(1, MILLION)]
+Epochs = Annotated[int, Range(0, 10 * THOUSAND)]
+Cut = Annotated[int, Range(1, 100 * THOUSAND)]
+"""Labels a document: a shortlist's, a ranking's."""
+Text = Annotated[str, Length(0, THOUSAND)]
 Share = Annotated[float, Range(0.0, 1.0)]
 Rate = Annotated[float, Range(1e-8, 100.0)]
 
@@ -23,19 +31,19 @@ class PrepareConfig:
 
     max_documents: Count | None
     """Read only so many training documents, the first ones of the file; null reads all."""
-    text_column: str
+    text_column: Text
     """Tables only (CSV, JSONL, Parquet): the column with the text; several, joined, if separated by commas."""
-    labels_column: str
+    labels_column: Text
     """Tables only: the column with the labels."""
-    label_separator: Annotated[str, NotEmpty()]
+    label_separator: Annotated[str, Length(1, THOUSAND)]
     """Tables only: what separates the labels of a document where they are no list."""
     validation_fraction: Annotated[float, Range(0.0, 0.5)]
     """Share of the training documents set aside for validation."""
-    validation_documents: Annotated[int, Range(0)]
+    validation_documents: CountOrZero
     """At most so many validation documents."""
     char_ngrams: Annotated[int, Range(2, 4)] | None
     """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
-    char_ngrams_below: Annotated[int, Range(1)]
+    char_ngrams_below: Count
     """Raw text only: texts of so many words on average, or more, go by words alone."""
     min_df: Count
     """Raw text only: documents a feature must occur in."""
@@ -68,19 +76,19 @@ class ModelConfig:
 class ProxyConfig:
     """Phase 1, stage embed-labels: the map from label centroids to label embeddings."""
 
-    epochs: Annotated[int, Range(0)]
+    epochs: Epochs
     """Passes over the (document, label) pairs; 0 leaves the plain centroids."""
     learning_rate: Rate
     """Adam's rate."""
     decay: bool
     """Let the rate fall to zero over the epochs."""
-    batch_size: Count
+    batch_size: BatchSize
     """Pairs a step."""
     max_pairs: Count
     """At most so many pairs an epoch, drawn anew each time."""
     start: Annotated[str, OneOf("identity", "random")]
     """identity: one linear layer that starts as it; random: two linear layers from torch's start."""
-    hidden: Annotated[int, Range(1), OnlyWith("start", "random")]
+    hidden: Annotated[int, Range(1, 100 * THOUSAND), OnlyWith("start", "random")]
     """Width between the two layers."""
     unit_vectors: bool
     """Use document vectors of unit length."""
@@ -104,15 +112,15 @@ class ShortlistConfig:
     alone, by blocked products or an HNSW graph."""
     vectors: Annotated[float, Range(0.0, 10.0), OnlyWith("backend", "words")]
     """Share of the dense embeddings' cosine in the score."""
-    size: Count
+    size: Cut
     """Labels a document, k."""
     mask_unseen: bool
     """Leave labels without documents out of the search."""
     M: Annotated[int, Range(2, 1000), OnlyWith("backend", "nmslib")]
     """HNSW: links a label."""
-    ef_construction: Annotated[int, Range(1), OnlyWith("backend", "nmslib")]
+    ef_construction: Annotated[int, Range(1, MILLION), OnlyWith("backend", "nmslib")]
     """HNSW: candidates held while building."""
-    ef_search: Annotated[int, Range(1), OnlyWith("backend", "nmslib")]
+    ef_search: Annotated[int, Range(1, MILLION), OnlyWith("backend", "nmslib")]
     """HNSW: candidates held while searching."""
 
 
@@ -120,15 +128,15 @@ class ShortlistConfig:
 class ClfConfig:
     """Phase 3, stage train-clf: encoder and classifiers on the shortlists."""
 
-    epochs: Annotated[int, Range(0)]
+    epochs: Epochs
     """Passes over the documents in each cycle."""
-    min_documents: Annotated[int, Range(0)]
+    min_documents: CountOrZero
     """More epochs until so many documents have been seen over all cycles."""
-    max_epochs: Annotated[int, Range(0)]
+    max_epochs: Epochs
     """Never more passes in a cycle."""
-    batch_size: Count
+    batch_size: BatchSize
     """Documents a step."""
-    min_batches: Annotated[int, Range(1)]
+    min_batches: Annotated[int, Range(1, MILLION)]
     """Smaller batches until an epoch has so many."""
     optimiser: Annotated[str, OneOf("adam", "rmsprop")]
     """Of token vectors and classifiers: Adam on the batch's rows, or RMSprop (Adam without momentum)."""
@@ -138,17 +146,17 @@ class ClfConfig:
     """Training documents for which token vectors have that rate; four times as many halve it; null: always."""
     schedule: Annotated[str, OneOf("linear", "halving")]
     """linear: warm up over a twentieth of all steps, then fall to a fiftieth; halving: the authors' schedule."""
-    halve_after: Annotated[int, Range(1), OnlyWith("schedule", "halving")]
+    halve_after: Annotated[int, Range(1, MILLION), OnlyWith("schedule", "halving")]
     """Epochs until the rate is first halved."""
     negatives: Annotated[str, OneOf("batch", "document")]
     """batch: every label the batch's shortlists name is a negative of all its documents; document: only of its own."""
-    hard_negatives: Annotated[int, Range(0), OnlyWith("negatives", "batch")]
+    hard_negatives: Annotated[int, Range(0, 100 * THOUSAND), OnlyWith("negatives", "batch")]
     """Nearest shortlisted labels of each document that join the batch's labels."""
-    random_negatives: Annotated[int, Range(0)]
+    random_negatives: Annotated[int, Range(0, MILLION)]
     """Labels drawn at random that join the batch's labels."""
     max_positives: Count | None
     """Draw so many of a document's labels each time, the others may be negatives, as the authors do; null keeps all."""
-    checkpoint_seconds: Annotated[float, Range(0.0)]
+    checkpoint_seconds: Annotated[float, Range(0.0, 1e9)]
     """Save the state for resuming when so much time has passed, and twenty times what saving takes; 0: every step."""
 
 
@@ -162,7 +170,7 @@ class LinearConfig:
     """Weight of the squared hinge loss against the distance from the start."""
     start: Annotated[float, Range(0.0, 1e3)]
     """Length of the label centroid that the weights start at."""
-    max_passes: Count
+    max_passes: Annotated[int, Range(1, MILLION)]
     """Passes of coordinate descent over a label's documents, at most; every second one leaves out most of them."""
     tolerance: Annotated[float, Range(0.0, 1.0)]
     """A document moves no weight while its gradient is smaller; descent stops where all are."""
@@ -178,12 +186,12 @@ class EvaluateConfig:
 
     combination: Annotated[str, OneOf("logistic", "authors")]
     """How a label's scores become one: logistic regression, or the authors' weighted sum; fitted on validation."""
-    voters: Annotated[int, Range(1)] | None
+    voters: Annotated[int, Range(1, 100 * THOUSAND)] | None
     """Training documents that vote for their labels (k nearest neighbours), where validation shows that it pays; null:
     none. They are found by words (`shortlist.backend`). A model that uses them carries the words' weights of all."""
-    ks: tuple[Count, ...]
+    ks: tuple[Cut, ...]
     """The k of P@k and the other metrics."""
-    top_k: Count
+    top_k: Cut
     """Ranked labels kept for each test document; any k up to it can be asked for later."""
 
 

@@ -72,12 +72,9 @@ def write(path: Path, wanted: Table) -> None:
 
 def load(path: Path) -> Mapping[str, Any]:
     """Return the file's content, empty where it is no mapping; ConfigError where it is no YAML."""
-    import yaml
+    from xmlcli.config.yaml_reader import content_of
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError("a file is not YAML", where=str(path), found=" ".join(str(error).split())) from None
+    content = content_of(path)
     return content if isinstance(content, dict) else {}
 
 

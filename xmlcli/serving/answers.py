@@ -10,6 +10,8 @@ import numpy.typing as npt
 import orjson
 import scipy.sparse as sp
 
+from xmlcli.terminal import shown
+
 JSONL, TSV, NPZ = "jsonl", "tsv", "npz"
 FORMATS = (JSONL, TSV, NPZ)
 _DIGITS = 6
@@ -69,7 +71,11 @@ class TsvAnswers:
     """Writes a line `document, label, score` for each label, below a header; a document without labels has none."""
 
     def __init__(self, label_names: Sequence[str], threshold: float) -> None:
-        self._names, self._threshold, self._count = [" ".join(name.split()) for name in label_names], threshold, 0
+        self._names, self._threshold, self._count = (
+            [shown(" ".join(name.split())) for name in label_names],
+            threshold,
+            0,
+        )
         self._head = "document\tlabel\tscore\n"
 
     def block(self, labels: Labels, scores: Scores) -> bytes:
