@@ -148,11 +148,11 @@ def test_everything_is_hashed_on_demand_and_what_is_bad_goes_off_the_record(tmp_
     verify_opened([found], record)  # as if a disk had turned the bit
     flip(tmp_path / "s" / "report.json")
     told: list[tuple[int, int]] = []
-    damage = list(
-        find_damage(
-            [found], VerifiedFiles(record), everything=True, progress=lambda label, done, total: told.append((done, total))
-        )
-    )
+
+    def progress(label: str, done: int, total: int) -> None:
+        told.append((done, total))
+
+    damage = list(find_damage([found], VerifiedFiles(record), everything=True, progress=progress))
     assert [(owner, error.name) for owner, error in damage] == [(found, "scores.npy"), (found, "report.json")]
     assert told[-1] == (2, 2)
     with pytest.raises(DamagedFileError, match=r"scores\.npy"):

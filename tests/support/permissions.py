@@ -24,7 +24,8 @@ def forbidden(path: Path) -> Iterator[None]:
         yield
     finally:
         _set_capabilities(before)
-        path.chmod(mode)
+        if path.exists():
+            path.chmod(mode)
 
 
 def _capabilities() -> list[int]:
