@@ -39,6 +39,16 @@ class ArtifactError(XmlcliError):
     """An artifact is absent, incomplete or not what was expected."""
 
 
+class DamagedFileError(ArtifactError):
+    """A file of an artifact is not what the manifest says; `name` is the file's."""
+
+    def __init__(self, path: str, *, expected: str | None, found: str, remedy: str) -> None:
+        super().__init__(
+            "a file of an artifact is damaged", where=path, expected=expected, found=found, remedy=remedy
+        )
+        self.name = path.rpartition("/")[2]
+
+
 class LockedError(XmlcliError):
     """Another run works on the same artifacts."""
 

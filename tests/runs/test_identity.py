@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_stages import make_config, make_session
+from support.fake_stages import make_config, make_session, stage, train_clf
 
 from xmlcli.config.retired import RETIRED
 from xmlcli.runs import runner
@@ -16,6 +17,8 @@ from xmlcli.runs.identity import difference, identify, status
 from xmlcli.runs.plan import find_call, plan
 from xmlcli.runs.runner import Session
 from xmlcli.stages.call import RunId
+from xmlcli.stages.job import Job
+from xmlcli.storage import verification
 
 RUN = RunId("demo")
 
@@ -75,3 +78,60 @@ def test_identities_of_another_form_are_different(made: Session) -> None:
     assert difference({**new, "more": 1}, new) == "another identity"
     assert difference({**new, "parameters": 3}, new) is not None
     assert difference({}, new) is not None
+
+
+def test_values_of_a_record_are_shown_short_and_without_control_characters(made: Session) -> None:
+    edit_records(made, lambda parameters: parameters.get("clf", {}).update(epochs="\x1b[31m\n\ud800" + "9" * 5000))
+    reason = not_current(made)["train-clf-1"]
+    assert reason.startswith("clf.epochs is ")
+    assert reason.isprintable()
+    assert len(reason) < 300
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a":' * 100_000, b"\xff", b'{"identity": 3, "output": 1e999}'])
+def test_a_damaged_record_makes_its_call_run_and_no_other(made: Session, content: bytes) -> None:
+    made.workspace.record("shortlist-1").write_bytes(content)
+    calls = plan(made.config, RUN)
+    assert not_current(made)["shortlist-1"] == "nothing says what made the output"
+    started: list[str] = []
+    runner.run(replace(made, on_start=lambda call, why: started.append(call.name)), calls, calls)
+    assert started == ["shortlist-1"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a":' * 100_000, b"\xff", b'{"parameters": [[]], "inputs": 1}'])
+def test_checkpoints_beside_a_damaged_identity_are_not_used(tmp_path: Path, content: bytes) -> None:
+    session = make_session(tmp_path, make_config(cycles=1))
+    scratch = session.workspace.scratch("train-clf-1")
+    scratch.mkdir(parents=True)
+    (scratch / "identity.json").write_bytes(content)
+    (scratch / "checkpoint").write_text("of something")
+    seen: list[bool] = []
+
+    def watched(job: Job) -> None:
+        seen.append((job.scratch / "checkpoint").exists())
+        train_clf(job)
+
+    session = make_session(tmp_path, make_config(cycles=1), {"train-clf": stage(watched, "seed", "clf")})
+    calls = plan(session.config, RUN)
+    runner.run(session, calls, calls)
+    assert seen == [False]
+
+
+def test_what_a_run_has_written_is_hashed_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "SMALL", 0)  # all files are large
+    hashed: list[str] = []
+    whole = verification._sha256
+
+    def watched(path: Path, advance: Callable[[int], None]) -> str:
+        hashed.append(path.name)
+        return whole(path, advance)
+
+    monkeypatch.setattr(verification, "_sha256", watched)
+    session = make_session(tmp_path, make_config(cycles=1))
+    calls = plan(session.config, RUN)
+    runner.run(session, calls, calls)
+    runner.run(session, calls, calls)
+    assert hashed == []
+    session.workspace.verified_path.unlink()
+    runner.run(session, calls, calls)
+    assert len(hashed) > 20

@@ -90,6 +90,37 @@ def damage_output(session: Session, call: Call) -> None:
     (session.workspace.artifact(call.output) / "indices.npy").write_text("x")
 
 
+def flip_a_bit(session: Session, call: Call) -> None:
+    path = session.workspace.artifact(call.output) / "scores.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def damage_manifest(session: Session, call: Call) -> None:
+    (session.workspace.artifact(call.output) / "manifest.json").write_bytes(b'{"format": 1, "kind": "shortlist"}')
+
+
+def fold_manifest(session: Session, call: Call) -> None:
+    (session.workspace.artifact(call.output) / "manifest.json").write_bytes(b"[" * 100_000)
+
+
+def manifest_of_a_folder(session: Session, call: Call) -> None:
+    path = session.workspace.artifact(call.output) / "manifest.json"
+    path.unlink()
+    path.mkdir()
+
+
+def damage_record(session: Session, call: Call) -> None:
+    session.workspace.record(call.name).write_bytes(b'{"a":' * 100_000)
+
+
+def file_for_a_folder(session: Session, call: Call) -> None:
+    folder = session.workspace.artifact(call.output)
+    shutil.rmtree(folder)
+    folder.write_text("a file")
+
+
 def remove_output(session: Session, call: Call) -> None:
     shutil.rmtree(session.workspace.artifact(call.output))
 
@@ -106,7 +137,13 @@ def replace_output(session: Session, call: Call) -> None:
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (damage_output, "the output is damaged"),
+        (damage_output, "the output is damaged: indices.npy"),
+        (flip_a_bit, "the output is damaged: scores.npy"),
+        (damage_manifest, "the output is not the one on record"),
+        (fold_manifest, "the output is not the one on record"),
+        (manifest_of_a_folder, "no output yet"),
+        (damage_record, "nothing says what made the output"),
+        (file_for_a_folder, "no output yet"),
         (remove_output, "no output yet"),
         (remove_record, "nothing says what made the output"),
         (replace_output, "the output is not the one on record"),

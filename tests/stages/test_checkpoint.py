@@ -6,18 +6,25 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.command_line import main
 from support.fake_stages import drawn_state, make_config
+from support.permissions import forbidden
+from support.system_calls import watch
 from support.tiny_dataset import PROFILES, PROJECT, contents, finished_root, opened, shared_dataset
 
+from xmlcli.classifiers.training_state import TrainingState
+from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.runs import runner
-from xmlcli.stages import checkpoint
+from xmlcli.stages import checkpoint, sealed_tensors
 from xmlcli.stages.checkpoint import Checkpoint
+from xmlcli.storage import files
 
 
 def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +36,7 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatc
     def slow(step: int) -> None:
         saved.append(now[0])
         monkeypatch.setattr(
-            checkpoint.files, "save_tensors", lambda path, tensors: (now.append(now.pop() + 5), path.touch())
+            checkpoint.sealed_tensors, "save", lambda path, *what: (now.append(now.pop() + 5), path.touch())
         )
         save(step)
 
@@ -40,6 +47,161 @@ def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path: Path, monkeypatc
     assert saved[0] == 30
     assert all(later - earlier >= 100 for earlier, later in pairwise(saved))
     assert len(saved) > 2
+
+
+CONFIG = make_config(model__residual=True)
+OWNER = b'{"parameters": 1}'
+
+
+def make_checkpoint(folder: Path, *, width: int = 8, ranks: Ranks = ALONE) -> tuple[Checkpoint, TrainingState]:
+    """A checkpoint of a model whose weights are all 0, in a folder as the runner makes it."""
+    config = replace(CONFIG.model, dim=width)
+    model = drawn_state(4, 3, config, "adam")
+    for tensor in model.tensors().values():
+        tensor.zero_()
+    folder.mkdir(exist_ok=True)
+    (folder / "identity.json").write_bytes(OWNER)
+    return Checkpoint(folder / "model.safetensors", model, 0.0, ranks), model
+
+
+def save_steps(folder: Path, *steps: int, width: int = 8) -> None:
+    """Save states whose biases are the number of their step."""
+    checkpoint, model = make_checkpoint(folder, width=width)
+    for step in steps:
+        model.classifiers.bias.fill_(step)
+        checkpoint.save(step)
+
+
+def saved(folder: Path) -> dict[int, Path]:
+    """The file of each step that has one."""
+    return {int(files.load_tensors(path, "step")["step"]): path for path in folder.glob("*.safetensors")}
+
+
+def cut_whole(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def take_a_tensor(path: Path) -> None:
+    tensors = files.load_tensors(path)
+    del tensors["model.classifiers.bias"]
+    sealed_tensors.save(path, tensors, OWNER)
+
+
+def other_shapes(path: Path) -> None:
+    save_steps(path.parent / "other", 9, width=5)
+    saved(path.parent / "other")[9].replace(path)
+
+
+def of_another_identity(path: Path) -> None:
+    sealed_tensors.save(path, files.load_tensors(path), b"another")
+
+
+def without_a_seal(path: Path) -> None:
+    files.save_tensors(path, files.load_tensors(path))
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS = (cut_whole, cut_half, flip_a_bit, take_a_tensor, other_shapes, of_another_identity, without_a_seal, a_folder)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_bad_checkpoint_is_set_aside_and_the_one_before_is_used(
+    tmp_path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    save_steps(tmp_path / "c", 1, 2)
+    newest = saved(tmp_path / "c")[2]
+    harm(newest)
+    checkpoint, model = make_checkpoint(tmp_path / "c")
+    assert checkpoint.restore() == 1
+    assert (model.classifiers.bias == 1).all()
+    assert len(caplog.messages) == 1
+    assert str(newest) in caplog.messages[0]
+    assert newest.with_name(f"{newest.name}.bad").exists()
+    checkpoint.save(2)
+    assert saved(tmp_path / "c").keys() == {1, 2}
+
+
+def test_without_any_good_checkpoint_the_stage_starts_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_steps(tmp_path / "c", 1, 2)
+    for path in saved(tmp_path / "c").values():
+        cut_half(path)
+    checkpoint, model = make_checkpoint(tmp_path / "c")
+    assert checkpoint.restore() == 0
+    assert (model.classifiers.bias == 0).all()
+    assert len(caplog.messages) == 2
+
+
+def test_a_checkpoint_without_permission_is_set_aside_with_that_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_steps(tmp_path / "c", 1, 2)
+    with forbidden(saved(tmp_path / "c")[2]):
+        assert make_checkpoint(tmp_path / "c")[0].restore() == 1
+    assert "Permission denied" in caplog.messages[0]
+    assert "damaged" not in caplog.messages[0]
+
+
+@pytest.mark.parametrize("steps", [(1,), (1, 2), (1, 2, 3)])
+def test_the_restored_checkpoint_is_overwritten_last(tmp_path: Path, steps: tuple[int, ...]) -> None:
+    save_steps(tmp_path / "c", *steps)
+    checkpoint, _ = make_checkpoint(tmp_path / "c")
+    assert checkpoint.restore() == steps[-1]
+    checkpoint.save(9)
+    assert saved(tmp_path / "c").keys() == {steps[-1], 9}
+
+
+def test_files_are_forced_to_the_disk_before_they_take_the_place_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, _ = make_checkpoint(tmp_path / "c")
+    calls = watch(monkeypatch)
+    for step in (1, 2):
+        checkpoint.save(step)
+    names = [f"model-0-of-1-{turn}.safetensors" for turn in "ab"]
+    assert calls == [call for name in names for call in (("fsync", "tmp"), ("replace", "tmp", name), ("fsync", "c"))]
+
+
+def test_ranks_go_back_to_the_newest_step_that_all_have_whole(tmp_path: Path) -> None:
+    of_ranks = {rank: checkpoint_of_rank(tmp_path, rank, others=[]) for rank in (0, 1)}
+    for step in (3, 4):
+        for own, _ in of_ranks.values():
+            own.save(step)
+    cut_half(tmp_path / "c" / "model-1-of-2-b.safetensors")
+    assert checkpoint_of_rank(tmp_path, 1, others=[3, 4])[0].restore() == 3
+    checkpoint, _ = checkpoint_of_rank(tmp_path, 0, others=[3, -1])
+    assert checkpoint.restore() == 3
+    checkpoint.save(5)
+    assert saved(tmp_path / "c").keys() >= {3, 5}
+    assert {int(files.load_tensors(path, "step")["step"]) for path in (tmp_path / "c").glob("model-0-*")} == {3, 5}
+
+
+def checkpoint_of_rank(tmp_path: Path, rank: int, *, others: list[int]) -> tuple[Checkpoint, TrainingState]:
+    """A checkpoint of one of two ranks, whose other one says it has the steps `others`."""
+
+    class Pair(Ranks):
+        def all_gather(self, array: np.ndarray) -> list[tuple[np.ndarray]]:
+            return [(array,), (np.array(others),)]
+
+        def barrier(self) -> None:
+            pass
+
+    return make_checkpoint(tmp_path / "c", ranks=Pair(rank, 2))
 
 
 STOPPED = """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from support.permissions import forbidden
 from support.small_artifact import MADE_BY, read_shortlist, write_shortlist
 
 from xmlcli.errors import ArtifactError
@@ -75,6 +78,73 @@ def test_a_manifest_that_disagrees_is_refused(tmp_path: Path, old: str, new: str
     manifest.write_text(text.replace(old, new, 1))
     with pytest.raises(ArtifactError, match=words):
         read_shortlist(tmp_path / "s")
+
+
+BAD_MANIFESTS = {
+    "nothing": b"",
+    "no object": b"[]",
+    "nested": b'{"files":' * 100_000,
+    "not UTF-8": b"\xff\xfe\xfd",
+    "no files": b'{"format": 1, "kind": "shortlist"}',
+    "files of another form": b'{"format": 1, "kind": "shortlist", "files": [1]}',
+    "a format of many digits": b'{"format": 1' + b"0" * 4000 + b"}",
+}
+
+
+@pytest.mark.parametrize("content", BAD_MANIFESTS.values(), ids=BAD_MANIFESTS)
+def test_a_damaged_manifest_is_refused_by_path_with_the_command(tmp_path: Path, content: bytes) -> None:
+    write_shortlist(tmp_path / "s")
+    (tmp_path / "s" / "manifest.json").write_bytes(content)
+    with pytest.raises(ArtifactError) as error:
+        read_shortlist(tmp_path / "s")
+    assert f"where: {tmp_path / 's' / 'manifest.json'}" in str(error.value)
+    assert f"what to do: {MADE_BY}" in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("key", ["bytes", "sha256", "dtype", "shape"])
+@pytest.mark.parametrize("value", [None, "x", -1, 1.5, True, [1, -2], [[3]], [True, 2], {"a": 1}, 10**30, [10**30, 2]])
+def test_an_entry_of_another_form_is_refused(tmp_path: Path, key: str, value: Any) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"]["scores.npy"][key] = value
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError):
+        read_shortlist(tmp_path / "s")
+    del manifest["files"]["scores.npy"][key]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError):
+        read_shortlist(tmp_path / "s")
+
+
+def test_files_that_the_kind_does_not_have_are_never_opened(tmp_path: Path) -> None:
+    write_shortlist(tmp_path / "s")
+    path = tmp_path / "s" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"]["../../elsewhere"] = manifest["files"]["scores.npy"]
+    path.write_text(json.dumps(manifest))
+    assert set(read_shortlist(tmp_path / "s").entries) == {"indices.npy", "scores.npy", "report.json"}
+
+
+def test_a_file_without_permission_is_not_called_damaged(tmp_path: Path) -> None:
+    with writing.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", {"w": torch.ones(2)})
+        out.csr("linear.npz", sp.csr_matrix(np.eye(3, dtype=np.float32)))
+        out.json("state.json", {})
+    found = artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
+    for name, read in (
+        ("model.safetensors", found.tensors),
+        ("model.safetensors", found.numpy_tensors),
+        ("linear.npz", found.csr),
+        ("linear.npz", found.mapped_csr),
+        ("state.json", found.json),
+    ):
+        with forbidden(tmp_path / "clf" / name), pytest.raises(PermissionError) as error:
+            read(name)
+        assert error.value.filename == str(tmp_path / "clf" / name)
+    with forbidden(tmp_path / "clf" / "manifest.json"), pytest.raises(PermissionError):
+        artifacts.read(tmp_path / "clf", "clf", made_by=MADE_BY)
 
 
 def test_a_file_cut_short_or_gone_is_noticed_without_hashing(tmp_path: Path) -> None:

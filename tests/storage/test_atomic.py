@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.system_calls import watch
 
 from xmlcli.storage import files
 from xmlcli.storage.atomic import atomic_file, atomic_folder
@@ -34,3 +35,42 @@ def test_an_atomic_file_is_old_or_new(tmp_path: Path) -> None:
         raise RuntimeError
     assert files.read_json(path) == {"step": 1}
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_on_the_disk_before_it_replaces_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = watch(monkeypatch)
+    files.write_json(tmp_path / "state.json", {"step": 1})
+    assert calls == [("fsync", "tmp"), ("replace", "tmp", "state.json"), ("fsync", tmp_path.name)]
+
+
+def test_a_folder_is_on_the_disk_before_it_replaces_another_which_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "a").write_text("old")
+    calls = watch(monkeypatch)
+    with atomic_folder(tmp_path / "model") as folder:
+        (folder / "a").write_text("new")
+    assert calls == [
+        ("fsync", "tmp"),
+        ("rename", "model", "old"),
+        ("replace", "tmp", "model"),
+        ("fsync", tmp_path.name),
+        ("rmtree", "old"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "broken link"])
+def test_a_folder_replaces_what_is_no_folder(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "model"
+    if kind == "file":
+        target.write_text("x")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        target.symlink_to(tmp_path / ("elsewhere" if kind == "link" else "nowhere"))
+    with atomic_folder(target) as folder:
+        (folder / "a").write_text("new")
+    assert (target / "a").read_text() == "new"
+    assert not target.is_symlink()
+    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob("elsewhere/*"))

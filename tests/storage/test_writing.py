@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from support.small_artifact import read_shortlist, write_shortlist
+from support.system_calls import watch
 
 from xmlcli.errors import ArtifactError
 from xmlcli.storage import artifacts, files, writing
@@ -68,6 +70,49 @@ def test_a_file_that_cannot_be_kept_leaves_the_old_artifact(
         write_shortlist(tmp_path / "s", fill=2)
     assert artifacts.identity(tmp_path / "s") == first
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_files_then_manifest_then_folder_are_on_the_disk_before_the_artifact_appears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shortlist(tmp_path / "s")
+    calls = watch(monkeypatch)
+    write_shortlist(tmp_path / "s", fill=2)
+    of_files = {("fsync", f"tmp/{name}") for name in ("indices.npy", "scores.npy", "report.json")}
+    assert set(calls[:3]) == of_files
+    assert calls[3:] == [
+        ("fsync", "tmp/manifest.json"),
+        ("fsync", "tmp"),
+        ("rename", "s", "old"),
+        ("replace", "tmp", "s"),
+        ("fsync", tmp_path.name),
+        ("rmtree", "old"),
+    ]
+
+
+def test_the_manifest_is_written_when_all_files_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = watch(monkeypatch)
+    write = Path.write_bytes
+    before: list[int] = []
+
+    def watched(path: Path, content: bytes) -> int:
+        if path.name == "manifest.json":
+            before.append(len(calls))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", watched)
+    write_shortlist(tmp_path / "s")
+    assert before == [3]
+
+
+def test_whoever_may_list_the_folder_may_read_its_files(tmp_path: Path) -> None:
+    with writing.writer(tmp_path / "clf", "clf") as out:
+        out.tensors("model.safetensors", {"w": torch.ones(2)})
+        out.json("state.json", {})
+    folder = (tmp_path / "clf").stat().st_mode
+    assert all(path.stat().st_mode & 0o777 == folder & 0o666 for path in (tmp_path / "clf").glob("*.*"))
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,9 @@ def xmlcli(
     Real datasets are looked up by name in data/ and in the folders that XMLCLI_DATA lists; train fetches a published
     one that is missing. xmlcli datasets lists them, docs/datasets.md describes the formats.
     """
+    from xmlcli.cli.log_lines import show_log
+
+    show_log()
 
 
 for _name, _command in (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmlcli.cli.say import say
-from xmlcli.terminal import shown
+from xmlcli.machine.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.datasets.find import DatasetFolder

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xmlcli.cli.say import tell
+from xmlcli.machine.terminal import shown
 from xmlcli.stages.call import Call
-from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -27,14 +27,16 @@ class Display:
         self._tasks: dict[str, TaskID] = {}
         self._call: Call | None = None
         self._reason = ""
-        self._started = 0.0
+        self._started = time.monotonic()
 
     def on_skip(self, call: Call, reason: str) -> None:
         """Show that a call is current."""
+        self.close()
         self._line(call, reason, "bright_black")
 
     def on_start(self, call: Call, reason: str) -> None:
         """Note that a call begins, and why."""
+        self.close()
         self._call, self._reason, self._started = call, reason, time.monotonic()
 
     def progress(self, label: str, done: int, total: int) -> None:

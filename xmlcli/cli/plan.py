@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xmlcli.cli.display import display
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.cli.say import say, tell
 from xmlcli.config.load import load_config, read_chain
@@ -24,30 +25,39 @@ def plan_cli(
     add: Annotated[str | None, typer.Option(metavar="NAME", help="Add a dataset to what dvc repro runs.")] = None,
     remove: Annotated[str | None, typer.Option(metavar="NAME", help="Take a dataset out of it.")] = None,
     write: Annotated[bool, typer.Option("--write", help="Write params.yaml, the table that dvc.yaml reads.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Hash every file; exit code 1 if one is damaged.")] = False,
 ) -> None:
     """Show what would run and why, and keep the table of runs that dvc repro reads.
 
     Without --dataset all runs of that table are shown. After changing `cycles` in a pipeline file, --write it anew.
 
+    --verify compares every file of every artifact with its hash and shows what is wrong. The exit code is 1 where a
+    file is damaged or cannot be read; train makes damaged ones again.
+
     Example: xmlcli plan --add eurlex --write
     """
+    if verify and (add or remove or write):
+        raise UsageError("--verify goes without --add, --remove and --write")
     if add or remove or write:
         edit_table(options, add=add, remove=remove, write=write)
-    else:
-        show(options)
+    elif not show(options, verify=verify):
+        raise typer.Exit(1)
 
 
-def show(options: Options) -> None:
-    """Print each call of one run, or of all runs of the table, with the reason why it would run."""
+def show(options: Options, *, verify: bool = False) -> bool:
+    """Print each call of one run, or of all runs of the table, with the reason why it would run.
+
+    `verify`: compare every file with its hash too. Returns whether nothing was found wrong.
+    """
     from xmlcli.runs import dvc_table
 
     runs = [RunId(options.dataset, options.profile)] if options.dataset else dvc_table.read_runs(TABLE)
     if not runs:
         raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
-    for run in runs:
-        _show_run(for_run(options, run))
+    sound = [_show_run(for_run(options, run), verify=verify) for run in runs]
     if TABLE.exists() and not dvc_table.is_written(TABLE, _table(dvc_table.read_runs(TABLE))):
         typer.secho(f"{TABLE} is older than the pipeline files: xmlcli plan --write", err=True, fg="yellow")
+    return all(sound)
 
 
 def edit_table(options: Options, *, add: str | None, remove: str | None, write: bool) -> None:
@@ -75,16 +85,34 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
         typer.secho("nothing written; add --write", err=True)
 
 
-def _show_run(options: Options) -> None:
-    from xmlcli.runs import identity, runner
+def _show_run(options: Options, *, verify: bool) -> bool:
+    """Print the calls of a run, under each what is wrong with its output; return whether nothing is."""
+    from xmlcli.runs import damage, identity, runner
     from xmlcli.runs.plan import plan
 
     opened = open_run(options)
-    session = runner.Session(opened.workspace, opened.config)
-    for status in identity.status(session, plan(opened.config, opened.run)):
+    calls = plan(opened.config, opened.run)
+    with display() as shown:
+        found = damage.verify_run(opened.workspace, calls, shown.progress) if verify else {}
+        session = runner.Session(opened.workspace, opened.config, progress=shown.progress)
+        statuses = identity.status(session, calls)
+    for status in statuses:
         mark = "current" if status.current else "run"
         why = "" if status.current else status.reason
         say(f"{status.call.dvc_name:<28} {mark:<8} {why}".rstrip())
+        for line in found.get(status.call.name, []):
+            say(f"    {line}")
+    if verify:
+        _tell_verified(opened.run, found)
+    return not found
+
+
+def _tell_verified(run: RunId, found: dict[str, list[str]]) -> None:
+    if found:
+        remedy = f"xmlcli train {run.options}"
+        tell(f"{run.name}: {', '.join(found)} damaged or unreadable; {remedy}", "red")
+    else:
+        tell(f"{run.name}: every file is as its manifest says")
 
 
 def _table(runs: list[RunId]) -> dict[str, dict[str, dict[str, object]]]:

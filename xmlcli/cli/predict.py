@@ -16,9 +16,9 @@ import typer
 
 from xmlcli.cli.options import Options, for_run, open_run, with_options
 from xmlcli.errors import EXIT_INTERRUPTED, UsageError
+from xmlcli.machine.terminal import shown
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
-from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.runs.trained_run import TrainedRun

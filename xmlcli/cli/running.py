@@ -10,8 +10,8 @@ import typer
 
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
+from xmlcli.machine.terminal import shown
 from xmlcli.stages.call import Call
-from xmlcli.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.distributed.ranks import Ranks

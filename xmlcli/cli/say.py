@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from xmlcli.terminal import shown
+from xmlcli.machine.terminal import shown
 
 
 def say(text: str) -> None:

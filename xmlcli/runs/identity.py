@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from xmlcli.config.overrides import flatten
 from xmlcli.config.retired import RETIRED
-from xmlcli.errors import DatasetError, XmlcliError
+from xmlcli.errors import DamagedFileError, DatasetError, XmlcliError
 from xmlcli.stages.call import Call
 from xmlcli.stages.job import Job
 from xmlcli.storage import artifacts, files
+from xmlcli.storage.verification import verify_opened
 
 if TYPE_CHECKING:
     from xmlcli.runs.runner import Session
 
 Identity = dict[str, Any]
+
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ def status(session: Session, calls: Sequence[Call]) -> list[Status]:
     result = []
     for call in calls:
         waiting = [stale[ref] for ref in call.inputs.values() if ref in stale]
-        reason = f"{waiting[-1].name} runs first" if waiting else why_not_current(session, call)
+        try:
+            reason = f"{waiting[-1].name} runs first" if waiting else why_not_current(session, call)
+        except PermissionError as error:
+            reason = f"{error.filename}: {error.strerror}"
         if reason:
             stale[call.output] = call
         result.append(Status(call, reason is None, reason or "current"))
@@ -47,18 +53,24 @@ def status(session: Session, calls: Sequence[Call]) -> list[Status]:
 
 
 def why_not_current(session: Session, call: Call) -> str | None:
-    """Return the reason why the call has to run, None where its output is current."""
+    """Return the reason why the call has to run, None where its output is current, and each file as it was written.
+
+    Raises PermissionError for a file that may not be read, which is no reason to make it again.
+    """
     workspace = session.workspace
     output = artifacts.identity(workspace.artifact(call.output))
     if output is None:
         return "no output yet"
     record = files.read_json(workspace.record(call.name))
-    if not isinstance(record, dict) or not isinstance(record.get("identity"), dict):
+    if record is None or not isinstance(record.get("identity"), dict):
         return "nothing says what made the output"
     if record.get("output") != output:
         return "the output is not the one on record"
     try:
-        artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
+        artifact = artifacts.read(workspace.artifact(call.output), call.output.kind, made_by=call.command)
+        verify_opened([artifact], workspace.verified_path, session.progress)
+    except DamagedFileError as error:
+        return f"the output is damaged: {error.name}"
     except XmlcliError:
         return "the output is damaged"
     return difference(record["identity"], identify(session, call, recorded=record["identity"]))
@@ -100,12 +112,18 @@ def difference(old: Identity, new: Identity) -> str | None:
     if old == new:
         return None
     if old.get("VERSION") != new["VERSION"]:
-        return f"{new['stage']} is at VERSION {new['VERSION']}, was {old.get('VERSION')}"
+        return _shown(f"{new['stage']} is at VERSION {new['VERSION']}, was {old.get('VERSION')}")
     for part, noun in (("inputs", "input"), ("sources", "raw file"), ("parameters", "parameter")):
         before, now = flatten(old.get(part)), flatten(new.get(part))
         changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed and part == "parameters":
-            return ", ".join(f"{key} is {now.get(key)}, was {before.get(key)}" for key in changed)
+            return ", ".join(_shown(f"{key} is {now.get(key)}, was {before.get(key)}") for key in changed)
         if changed:
-            return f"{noun} {', '.join(changed)} changed"
+            return f"{noun} {_shown(', '.join(changed))} changed"
     return "another identity"
+
+
+def _shown(text: str) -> str:
+    """Return a text that holds values of a record, which may be damaged, as one that can be printed."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text[:_MOST_SHOWN])
+    return shown if len(text) <= _MOST_SHOWN else f"{shown}..."

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import orjson
 import scipy.sparse as sp
 
-from xmlcli.terminal import shown
+from xmlcli.machine.terminal import shown
 
 JSONL, TSV, NPZ = "jsonl", "tsv", "npz"
 FORMATS = (JSONL, TSV, NPZ)

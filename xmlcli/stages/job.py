@@ -30,7 +30,8 @@ is a whole stage, which puts the most frequent labels on every shortlist:
 `storage/kinds.py` lists the files, dtypes and shapes of each kind; writing anything else raises. An artifact holds
 content only, no time, host, path or version. The same inputs and parameters give the same bytes.
 
-Checkpoints go into `job.scratch`, through `atomic.atomic_file`. The folder exists before `run` starts and survives
+Checkpoints go into `job.scratch`, through `atomic.atomic_file` and sealed (`stages/sealed_tensors.py`): one that is
+damaged is set aside, never an error. The folder exists before `run` starts and survives
 kill -9. It is emptied when anything that the output depends on has changed, and removed when the output is complete. A
 stage that finds its checkpoint there continues from it, and must end with the same bytes as one that was never stopped.
 """
@@ -48,6 +49,7 @@ from xmlcli.progress import Progress, silent
 from xmlcli.stages.call import Call
 from xmlcli.storage import artifacts, writing
 from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.verification import verify_opened
 from xmlcli.storage.workspace import Workspace
 
 LABEL_ROWS_NOTE = "label_rows_held"
@@ -97,13 +99,17 @@ class Job:
     def read(self, kind: str) -> Artifact:
         """Return the verified input of that kind.
 
-        Raises ArtifactError if it is absent or damaged, or if its shapes disagree with inputs that were read before.
+        Raises ArtifactError if it is absent or damaged, or if its shapes disagree with inputs that were read before,
+        and PermissionError if a file of it may not be read.
         """
         folder = self.workspace.artifact(self.call.inputs[kind])
-        self._read[kind] = artifacts.read(folder, kind, made_by=self.makers.get(kind, "xmlcli train"))
+        artifact = artifacts.read(folder, kind, made_by=self.makers.get(kind, "xmlcli train"))
+        verify_opened([artifact], self.workspace.verified_path, self.progress)
+        self._read[kind] = artifact
         artifacts.check_agree(self._read)
         return self._read[kind]
 
     def write(self) -> AbstractContextManager[writing.Writer]:
         """Return a context manager that yields a `Writer` of the call's output, which appears when the block ends."""
-        return writing.writer(self.workspace.artifact(self.call.output), self.call.output.kind, self.ranks)
+        folder, kind = self.workspace.artifact(self.call.output), self.call.output.kind
+        return writing.writer(folder, kind, self.ranks, verified=self.workspace.verified_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from xmlcli.datasets.find import DatasetFolder, data_folders, locate
@@ -9,6 +10,7 @@ from xmlcli.datasets.formats.layouts import DEMO
 from xmlcli.errors import DatasetError
 from xmlcli.stages.job import Job
 from xmlcli.storage import files
+from xmlcli.storage.files import Json
 
 
 def find_raw(job: Job) -> DatasetFolder:
@@ -27,19 +29,29 @@ def sources(job: Job) -> dict[str, str]:
         from xmlcli.datasets.synthetic import demo
 
         return {DEMO: f"version {demo.VERSION}, {demo.DEFAULT}"}
-    cache = files.read_json(job.workspace.hash_cache_path)
-    known = cache if isinstance(cache, dict) else {}
-    now = {str(path.resolve()): _stamp(path) for path in folder.files.values()}
-    hashes = {}
-    for path in folder.files.values():
+    now = {path: _stamp(path) for path in folder.files.values()}
+    known = _read_cache(job.workspace.hash_cache_path)
+    hashes, changed = {}, False
+    for path, stamp in now.items():
         name = str(path.resolve())
-        stamp = now[name]
-        if known.get(name, {}).get("stamp") != stamp:
-            known[name] = {"stamp": stamp, "sha256": files.sha256_file(path)}
+        if name not in known or known[name]["stamp"] != stamp:
+            known[name], changed = {"stamp": stamp, "sha256": files.sha256_file(path)}, True
         hashes[path.name] = known[name]["sha256"]
-    if known != cache:
-        files.write_json(job.workspace.hash_cache_path, known)
+    if changed:
+        with suppress(OSError):  # a cache that cannot be written is done without
+            files.write_json(job.workspace.hash_cache_path, known)
     return hashes
+
+
+def _read_cache(path: Path) -> dict[str, dict[str, Json]]:
+    """Return the entries of the cache that are whole."""
+    known = {}
+    with suppress(OSError):
+        for name, entry in (files.read_json(path) or {}).items():
+            match entry:
+                case {"stamp": [int(), int()] as stamp, "sha256": str(sha256)}:
+                    known[name] = {"stamp": stamp, "sha256": sha256}
+    return known
 
 
 def _stamp(path: Path) -> list[int]:

@@ -10,29 +10,28 @@ Each of several ranks reads the rows that it owns. `xmlcli.storage.writing` writ
 from __future__ import annotations
 
 import hashlib
-import json
+import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array
-from xmlcli.errors import ArtifactError
+from xmlcli.errors import ArtifactError, DamagedFileError
 from xmlcli.storage import files, partial_reads
 from xmlcli.storage.files import Json
 from xmlcli.storage.kinds import KINDS, FileSpec
+from xmlcli.storage.manifests import MANIFEST as MANIFEST
+from xmlcli.storage.manifests import manifest_error, read_entries
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
-
-FORMAT = 1
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,11 @@ class Artifact:
 
     def array(self, name: str, *, mmap: bool = False) -> Array:
         """Read an array; `mmap` leaves it on disk, read-only."""
+        path = self._path(name)
         try:
-            values: Array = np.load(self._path(name), mmap_mode="r" if mmap else None, allow_pickle=False)
+            values: Array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise self._damaged(name, str(error)) from error
+            raise self.damaged(name, str(error)) from error
         self._check(name, values.dtype, values.shape)
         return values
 
@@ -84,19 +84,21 @@ class Artifact:
         return self._matrix(name, partial_reads.map_csr)
 
     def _matrix(self, name: str, load: Callable[[Path], sp.csr_matrix]) -> sp.csr_matrix:
+        path = self._path(name)
         try:
-            matrix = load(self._path(name))
-        except (ValueError, OSError, KeyError) as error:
-            raise self._damaged(name, str(error)) from error
+            matrix = load(path)
+        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            raise self.damaged(name, str(error)) from error
         self._check(name, matrix.dtype, matrix.shape)
         return matrix
 
     def json(self, name: str) -> Json:
         """Read JSON."""
+        path = self._path(name)
         try:
-            return json.loads(self._path(name).read_bytes())
+            return files.parse_json(files.read_bounded(path, self.entries[name]["bytes"]))
         except ValueError as error:
-            raise self._damaged(name, str(error)) from error
+            raise self.damaged(name, str(error)) from error
 
     def tensors(self, name: str, prefix: str = "") -> dict[str, torch.Tensor]:
         """Read the tensors whose names begin with `prefix` onto the CPU."""
@@ -123,95 +125,82 @@ class Artifact:
         for name, entry in self.entries.items():
             sha256 = files.sha256_file(self.folder / name)
             if sha256 != entry["sha256"]:
-                raise self._damaged(name, f"sha256 {sha256}", f"sha256 {entry['sha256']}")
+                raise self.damaged(name, f"sha256 {sha256}", f"sha256 {entry['sha256']}")
+
+    def damaged(self, name: str, found: str, expected: str | None = None) -> DamagedFileError:
+        """Return the error that says what is wrong with a file, and the command that makes it again."""
+        return DamagedFileError(str(self.folder / name), expected=expected, found=found, remedy=self.made_by)
 
     def _tensors(self, name: str, load: Callable[[Path], T]) -> T:
         from safetensors import SafetensorError
 
+        path = self._path(name)
         try:
-            return load(self._path(name))
+            return load(path)
         except SafetensorError as error:
-            raise self._damaged(name, str(error)) from error
+            raise self.damaged(name, str(error)) from error
 
     def _path(self, name: str) -> Path:
+        """Return the path of a file that can be opened; PermissionError is no damage, and names the path."""
         if name not in self.entries:
-            raise self._damaged(name, "the artifact was made without it")
-        return self.folder / name
+            raise self.damaged(name, "the artifact was made without it")
+        path = self.folder / name
+        try:
+            path.open("rb").close()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise self.damaged(name, str(error.strerror)) from error
+        return path
 
     def _check(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         entry = self.entries[name]
         if [str(dtype), list(shape)] != [entry["dtype"], entry["shape"]]:
-            raise self._damaged(name, f"{dtype} {list(shape)}", f"{entry['dtype']} {entry['shape']}")
-
-    def _damaged(self, name: str, found: str, expected: str | None = None) -> ArtifactError:
-        return ArtifactError(
-            f"the {self.kind} artifact is damaged",
-            where=str(self.folder / name),
-            expected=expected,
-            found=found,
-            remedy=f"remove the folder, then {self.made_by}",
-        )
+            raise self.damaged(name, f"{dtype} {list(shape)}", f"{entry['dtype']} {entry['shape']}")
 
 
 def identity(folder: Path) -> str | None:
     """Return the sha256 of the folder's manifest, None where there is none."""
     try:
-        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
+        return hashlib.sha256(files.read_bounded(folder / MANIFEST)).hexdigest()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
 def read(folder: Path, kind: str, *, made_by: str) -> Artifact:
     """Return the artifact in `folder` after checking its manifest, format, kind, files and shapes.
 
-    Only the manifest is opened, which is cheap; `Artifact.verify_content` compares all bytes. `made_by` is the command
-    that makes the artifact, which an ArtifactError tells beside path, expected and found.
+    Only the manifest is opened, which is cheap; `xmlcli.storage.verification` compares the bytes. `made_by` is the
+    command that makes the artifact, which an ArtifactError tells beside path, expected and found.
     """
-
-    def fault(message: str, expected: str, found: str) -> ArtifactError:
-        return ArtifactError(message, where=str(folder), expected=expected, found=found, remedy=made_by)
-
     try:
-        raw = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(raw)
+        raw = files.read_bounded(folder / MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
-        found = "a folder without manifest.json" if folder.exists() else "nothing"
-        raise fault(f"there is no {kind} artifact", f"a complete {kind} artifact", found) from None
-    except ValueError as error:
-        raise fault(f"the manifest of the {kind} artifact is damaged", "JSON", str(error)) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = f"format {manifest.get('format')}" if isinstance(manifest, dict) else "no object"
-        raise fault(f"the {kind} artifact was written by another version", f"format {FORMAT}", found)
-    if manifest.get("kind") != kind:
-        raise fault("an artifact is not of the kind asked for", kind, str(manifest.get("kind")))
-    entries = cast(dict[str, dict[str, Json]], manifest["files"])
-    dims: dict[str, int] = {}
-    for name, spec in KINDS[kind].items():
-        if name not in entries:
-            if not spec.optional:
-                raise fault(f"the {kind} artifact is not complete", f"a file {name}", "none in its manifest")
-            continue
-        _check_file(folder / name, entries[name], spec, dims)
-    return Artifact(folder, kind, hashlib.sha256(raw).hexdigest(), dims, entries, made_by)
-
-
-def _check_file(path: Path, entry: Mapping[str, Json], spec: FileSpec, dims: dict[str, int]) -> None:
-    size = path.stat().st_size if path.is_file() else None
-    if size != entry["bytes"]:
         raise ArtifactError(
-            "a file of an artifact is damaged",
-            where=str(path),
-            expected=f"{entry['bytes']} bytes",
-            found="no file" if size is None else f"{size} bytes",
-            remedy=f"remove the folder {path.parent} and type the command again",
-        )
-    if spec.shape is not None:
-        check_values(path, dims, spec, np.dtype(entry["dtype"]), tuple(entry["shape"]))
+            f"there is no {kind} artifact",
+            where=str(folder),
+            expected=f"a complete {kind} artifact",
+            found="a folder without manifest.json" if folder.exists() else "nothing",
+            remedy=made_by,
+        ) from None
+    except ValueError as error:
+        raise manifest_error(folder, made_by, "a manifest is damaged", "a small file", str(error)) from error
+    entries = read_entries(raw, kind, folder, made_by)
+    artifact = Artifact(folder, kind, hashlib.sha256(raw).hexdigest(), {}, entries, made_by)
+    dims: dict[str, int] = {}
+    for name, entry in entries.items():
+        path, spec = folder / name, KINDS[kind][name]
+        size = path.stat().st_size if path.is_file() else None
+        if size != entry["bytes"]:
+            found = "no file" if size is None else f"{size} bytes"
+            raise artifact.damaged(name, found, f"{entry['bytes']} bytes")
+        if spec.shape is not None:
+            check_values(path, dims, spec, entry["dtype"], tuple(entry["shape"]), remedy=made_by)
+    return replace(artifact, dims=dims)
 
 
 def check_values(
-    path: Path, dims: dict[str, int], spec: FileSpec, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> None:
+    path: Path, dims: dict[str, int], spec: FileSpec, dtype: np.dtype[Any] | str, shape: tuple[int, ...],
+    remedy: str | None = None,
+) -> None:  # fmt: skip
     """Check one file against the table and bind the symbols of its shape in `dims`; ArtifactError otherwise."""
     assert spec.shape is not None
     bound = [dims.setdefault(d, n) if isinstance(d, str) else d for d, n in zip(spec.shape, shape, strict=False)]
@@ -224,6 +213,7 @@ def check_values(
             where=str(path),
             expected=f"{spec.dtype} ({names})",
             found=f"{dtype} {tuple(shape)}",
+            remedy=remedy,
         )
 
 

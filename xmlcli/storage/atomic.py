@@ -21,6 +21,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove(path: Path) -> None:
+    """Remove a folder with all in it, a file or a link, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary sibling with the same suffix; when the block ends well it replaces `path`.
@@ -53,17 +61,15 @@ def atomic_folder(folder: Path, owner: str = "") -> Iterator[Path]:
     leftovers = [folder.with_name(f".{folder.name}{owner}{end}") for end in (TEMPORARY, REPLACED)]
     temporary, replaced = leftovers
     for leftover in leftovers:
-        if leftover.exists():
-            shutil.rmtree(leftover)
+        remove(leftover)
     temporary.mkdir()
     try:
         yield temporary
         sync(temporary)
-        if folder.exists():
+        if os.path.lexists(folder):
             folder.rename(replaced)
         temporary.replace(folder)
         sync(folder.parent)
     finally:
         for leftover in leftovers:
-            if leftover.exists():
-                shutil.rmtree(leftover)
+            remove(leftover)

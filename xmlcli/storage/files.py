@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 Json = Any
 """What `json.loads` returns; the reader of a file knows its structure."""
+
+MOST_JSON_BYTES = 1 << 24
+"""Records, manifests and settings are smaller by far."""
+_MOST_DEPTH = 50
+
+_log = logging.getLogger("xmlcli")
 
 
 def json_bytes(value: Json) -> bytes:
@@ -66,11 +74,13 @@ def load_csr(path: Path) -> sp.csr_matrix:
         return read_csr(content, path.stat().st_size)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write named tensors, from any device."""
+def save_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write named tensors, from any device, and texts beside them."""
     from safetensors.torch import save_file
 
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
 
 
 def load_tensors(path: Path, prefix: str = "") -> dict[str, torch.Tensor]:
@@ -108,9 +118,59 @@ def write_json(path: Path, value: Json) -> None:
         temporary.write_bytes(json_bytes(value))
 
 
-def read_json(path: Path) -> Json:
-    """Return the content of a JSON file, None where it is absent or was damaged."""
+def read_json(path: Path) -> dict[str, Json] | None:
+    """Return the object in a small JSON file; None where it is absent, or damaged, which is logged.
+
+    Records and settings are read with it: what it cannot use counts as never written. PermissionError is raised.
+    """
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        value = parse_json(read_bounded(path))
+        if isinstance(value, dict):
+            return value
+        problem = "no object"
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except ValueError as error:
+        problem = str(error)
+    _log.warning("%s is damaged (%s) and is not used", path, problem)
+    return None
+
+
+def read_bounded(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
+    """Return the bytes of a file; ValueError where it holds more than `most`, or is a folder or a pipe."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no file")
+    if status.st_size > most:
+        raise ValueError(f"it has {status.st_size:,} bytes, where at most {most:,} are expected")
+    return path.read_bytes()
+
+
+def parse_json(raw: bytes) -> Json:
+    """Parse JSON of any origin; ValueError where it is none, is nested too deeply, or holds NaN or infinity."""
+    try:
+        value = json.loads(raw, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if raw.count(b"[") + raw.count(b"{") > _MOST_DEPTH and _is_deeper(value, _MOST_DEPTH):
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _refuse(name: str) -> Json:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_deeper(value: Json, most: int) -> bool:
+    """Whether a value is nested deeper than `most`; level by level, so that depth costs no stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

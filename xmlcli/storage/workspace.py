@@ -8,6 +8,7 @@ runs/<run>/run.json                     the dataset, profile and overrides of th
 runs/<run>/settings.yaml                all settings of the last command that ran stages
 scratch/<run>/<call>/                   checkpoints of a call that has not finished
 scratch/<run>/lock                      held while a run writes
+scratch/<run>/verified.json             which large files of artifacts have been compared with their hashes
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmlcli.errors import LockedError, UsageError
-from xmlcli.storage.atomic import REPLACED, TEMPORARY
+from xmlcli.storage.atomic import REPLACED, TEMPORARY, remove
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -94,6 +94,11 @@ class Workspace:
         """Remembers the sha256 of raw files by size and modification time."""
         return self.root / "scratch" / self.run / "raw-hashes.json"
 
+    @property
+    def verified_path(self) -> Path:
+        """Remembers which files of artifacts were compared with their hashes, see `xmlcli.storage.verification`."""
+        return self.root / "scratch" / self.run / "verified.json"
+
 
 @contextmanager
 def lock(workspace: Workspace) -> Iterator[None]:
@@ -129,7 +134,8 @@ def _remove_leftovers(workspace: Workspace) -> None:
     base = workspace.root / "artifacts" / workspace.run
     for pattern in (f".*{TEMPORARY}", f".*{REPLACED}"):
         for folder in [*base.glob(pattern), *base.glob(f"cycle*/{pattern}")]:
-            shutil.rmtree(folder)
-    for folder in (workspace.root / "runs" / workspace.run, workspace.root / "metrics" / workspace.run):
-        for file in folder.glob(f".*{TEMPORARY}.*"):
-            file.unlink()
+            remove(folder)
+    for above in ("runs", "metrics", "scratch"):
+        folder = workspace.root / above / workspace.run
+        for file in [*folder.glob(f".*{TEMPORARY}.*"), *folder.glob(f"*/.*{TEMPORARY}.*")]:
+            remove(file)

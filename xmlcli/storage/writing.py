@@ -19,10 +19,12 @@ from xmlcli.arrays import Array
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.errors import ArtifactError
 from xmlcli.storage import files, partial_reads, row_files
-from xmlcli.storage.artifacts import FORMAT, MANIFEST, check_values
+from xmlcli.storage.artifacts import check_values, identity
 from xmlcli.storage.atomic import atomic_folder, sync
 from xmlcli.storage.files import Json
 from xmlcli.storage.kinds import KINDS, FileSpec
+from xmlcli.storage.manifests import FORMAT, MANIFEST
+from xmlcli.storage.verification import Stamp, record_written, stamp
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +47,7 @@ class Writer:
         self._entries: dict[str, dict[str, Json]] = {}
         self._hashes: dict[str, Future[str]] = {}
         self._synced: list[Future[None]] = []
+        self._stamps: dict[str, Stamp] = {}
 
     def array(self, name: str, values: Array) -> None:
         """Write an array as `.npy`."""
@@ -106,8 +109,8 @@ class Writer:
         path = self._folder / name
         return partial_reads.map_csr(path) if path.exists() else None
 
-    def finish(self) -> None:
-        """Write the manifest; ArtifactError where a file of the kind is missing."""
+    def finish(self) -> dict[str, Stamp]:
+        """Write the manifest and return the stamps of the files; ArtifactError where one of the kind is missing."""
         missing = [n for n, spec in KINDS[self._kind].items() if not spec.optional and n not in self._entries]
         if missing:
             raise ArtifactError(
@@ -120,6 +123,7 @@ class Writer:
         manifest = {"format": FORMAT, "kind": self._kind, "dims": self._dims, "files": self._entries}
         (self._folder / MANIFEST).write_bytes(files.json_bytes(manifest))
         sync(self._folder / MANIFEST)
+        return self._stamps
 
     def _open(self, name: str, suffix: str) -> tuple[Path, FileSpec]:
         spec = KINDS[self._kind].get(name)
@@ -135,20 +139,26 @@ class Writer:
         if not self._ranks.is_first:
             return
         path = self._folder / name
-        self._entries[name] = {"bytes": path.stat().st_size, **described}
+        path.chmod(0o666 & self._folder.stat().st_mode)  # safetensors makes files that nobody else may read
+        self._stamps[name] = stamp(path)
+        self._entries[name] = {"bytes": self._stamps[name][0], **described}
         self._hashes[name] = self._pool.submit(files.sha256_file, path)
         self._synced.append(self._pool.submit(sync, path))
 
 
 @contextmanager
-def writer(folder: Path, kind: str, ranks: Ranks = ALONE) -> Iterator[Writer]:
+def writer(folder: Path, kind: str, ranks: Ranks = ALONE, *, verified: Path | None = None) -> Iterator[Writer]:
     """Yield a Writer; when the block ends well, `folder` is the new artifact, replacing an older one.
 
     The caller holds the run's lock. Whatever ends the block early, kill -9 included, leaves the old artifact or none.
+    `verified` is the record of verified files, see `xmlcli.storage.verification`; what was written is added to it.
     """
+    stamps: dict[str, Stamp] = {}
     with atomic_folder(folder) if ranks.is_first else nullcontext() as temporary, ThreadPoolExecutor(2) as pool:
         out = Writer(ranks.broadcast(lambda: temporary or folder), kind, ranks, pool)
         yield out
         if ranks.is_first:
-            out.finish()
+            stamps = out.finish()
+    if verified is not None and (made := identity(folder)) and stamps:
+        record_written(verified, made, stamps)
     ranks.barrier()
