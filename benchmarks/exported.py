@@ -56,7 +56,7 @@ def measure(dataset: str, root: Path) -> ExportedModel:
     target = root / "models" / RunId(name).name
     for command in (["train", *options], ["export", *options, str(target)]):
         subprocess.run([sys.executable, "-m", "xmlcli", *command], check=True, stdout=sys.stderr)
-    trained = open_trained(Options(dataset=name, root=root))
+    trained = open_trained(Options(dataset=name, root=root), lambda trained: trained)
     prepared, *_ = trained.artifacts()
     found = locate(name, data_folders(root))
     test = read_dataset(found, max_documents=1).test

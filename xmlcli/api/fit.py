@@ -19,6 +19,7 @@ from xmlcli.progress import Progress, silent
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
+from xmlcli.runs.snapshot import through
 from xmlcli.runs.trained_run import TrainedRun
 from xmlcli.serving.model import Documents, Model
 from xmlcli.stages.call import RunId
@@ -96,7 +97,7 @@ def fit_matrix(
         calls = plan(config, run)
         session = Session(Workspace(Path(root), run.name), config, device, overrides=overrides, progress=progress)
         runner.run(session, calls, calls)
-        contents = TrainedRun(session.workspace, config, calls).contents()
+        contents = through(session.workspace, lambda training: TrainedRun(training).contents())
         frontend = replace(contents.frontend, label_names=label_names)
         return Model.of(replace(contents, frontend=frontend))
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xmlcli.cli.data import TABLE_OPTIONS, warn_of_columns
-from xmlcli.cli.options import Options, for_run, open_run, with_options
-from xmlcli.errors import UsageError
+from xmlcli.cli.options import Opened, Options, given_settings, open_run, with_options
+from xmlcli.errors import ArtifactError, LockedError, UsageError
+
+if TYPE_CHECKING:
+    from xmlcli.runs.snapshot import Training
 
 
 @with_options
@@ -34,8 +39,9 @@ def evaluate_cli(
 ) -> None:
     """Measure a trained model on the test documents, or the predictions of another system.
 
-    Without --dataset it is the model trained last; what was measured before is not computed again. Without test
-    documents the table is that of the validation documents, and says so.
+    Without --dataset it is the model trained last; what was measured before is not computed again. While that model is
+    trained again, or where its dataset or pipeline file has changed since, the figures are those of its last complete
+    training. Without test documents the table is that of the validation documents, and says so.
 
     \b
     Example: xmlcli evaluate --metric psp@5
@@ -52,38 +58,100 @@ def evaluate_cli(
 
 def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
     """Evaluate if that has not been done, and print the metrics of one cycle."""
-    from xmlcli.cli.running import run_calls
-    from xmlcli.runs import results, runner
-    from xmlcli.runs.identity import why_not_current
-    from xmlcli.runs.plan import find_call, plan
+    from xmlcli.runs.snapshot import through
 
-    recorded = None
-    if options.dataset is None:
-        last = results.last_run(options.root)
-        options, recorded = for_run(options, last.run), last.overrides
-    opened = open_run(options, recorded)
+    _check_metrics(metrics)
+    opened = _open(options)
+    measured = _measure(options, opened, cycle)
+    if measured is None:
+        show = through(opened.workspace, lambda training: _read(training, cycle, metrics, as_json=as_json), opened.run)
+    else:
+        show = _read(measured, cycle, metrics, as_json=as_json)
+        measured.check_unchanged()
+    show()
+
+
+def _open(options: Options) -> Opened:
+    """Return the run that options name, or the one trained last with the settings of that training."""
+    from xmlcli.cli.predict import last_workspace
+    from xmlcli.config.resolved import overridden
+    from xmlcli.runs.snapshot import published
+
+    if options.dataset is not None:
+        return open_run(options)
+    workspace, given = last_workspace(options.root), given_settings(options)
+    training = published(workspace)
+    return Opened(training.run, workspace, overridden(training.config, given), {**training.overrides, **given})
+
+
+def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | None:
+    """Evaluate under the settings of the options and the pipeline file, where all that comes before is current.
+
+    Returns None where the complete training is to answer; what was measured where it is part of none, such as an
+    earlier cycle of a training under way. Raises ArtifactError or UsageError where neither can answer.
+    """
+    from xmlcli.cli.running import run_calls
+    from xmlcli.config.overrides import flatten
+    from xmlcli.config.resolved import all_settings
+    from xmlcli.runs import identity, runner
+    from xmlcli.runs.plan import ancestors, find_call, plan
+    from xmlcli.runs.snapshot import check_settings, incomplete, is_published, measured, published
+
+    workspace, given = opened.workspace, given_settings(options)
     calls = plan(opened.config, opened.run)
     call = find_call(calls, "evaluate", opened.config.cycles if cycle is None else cycle)
-    if metrics:
-        _check_metrics(metrics)
-    session = runner.Session(opened.workspace, opened.config)
-    if why_not_current(session, call):
-        run_calls(options, opened, [call], calls)
-    else:
-        runner.publish(opened.workspace, call)
+    session = runner.Session(workspace, opened.config)
+    every = flatten(all_settings(opened.config))
+    if _is_complete(opened, every) and identity.why_not_current(session, call) is None:
+        runner.publish_metrics(workspace, call)
+        return None
+    stale = next((s for s in identity.status(session, ancestors(calls, call)) if not s.current), None)
+    if stale is None:
+        try:
+            unfinished = run_calls(options, opened, [call], calls)
+        except LockedError:
+            if not _is_complete(opened, given):
+                raise
+            return None
+        return measured(workspace, opened.config, call) if unfinished else None
+    found = f"{stale.call.name} would run: {stale.reason}"
+    if not is_published(workspace):
+        raise incomplete(workspace, opened.run, found)
+    check_settings(published(workspace, opened.run), given)
+    typer.secho(f"{found}; these are figures of the complete training", err=True, fg="yellow")
+    return None
+
+
+def _is_complete(opened: Opened, asked: Mapping[str, Any]) -> bool:
+    """Whether the run has a complete training with the settings asked for."""
+    from xmlcli.runs.snapshot import check_settings, published
+
+    try:
+        check_settings(published(opened.workspace, opened.run), asked)
+    except (ArtifactError, UsageError):
+        return False
+    return True
+
+
+def _read(training: Training, cycle: int | None, metrics: list[str], *, as_json: bool) -> Callable[[], None]:
+    """Read the metrics of a cycle, and return a function that prints them. Raises UsageError where there are none."""
+    from xmlcli.runs import results
+    from xmlcli.runs.plan import find_call
+
+    call = find_call(training.plan, "evaluate", training.config.cycles if cycle is None else cycle)
     if as_json:
-        typer.echo(json.dumps(results.report(opened.workspace, calls, call, metrics)))
-    elif metrics:
-        for name, value in results.read_test_metrics(opened.workspace, call, metrics).items():
-            typer.echo(f"{name} {value:.2f}")
-    elif test := results.read_test_metrics(opened.workspace, call, []):
-        _print_table(test, results.read_oracle_metrics(opened.workspace, call))
-    elif validation := results.read_validation_metrics(opened.workspace, call):
-        _print_table(validation, {}, head="percent, validation")
-    else:
-        raise UsageError(
-            "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
-        )
+        return partial(typer.echo, json.dumps(results.report(training, call, metrics)))
+    test = results.read_test_metrics(training, call, metrics)
+    if metrics:
+        return partial(typer.echo, "\n".join(f"{name} {value:.2f}" for name, value in test.items()))
+    if test:
+        return partial(_print_table, test, results.read_oracle_metrics(training, call))
+    validation = results.read_validation_metrics(training, call)
+    if validation:
+        return partial(_print_table, validation, {}, head="percent, validation")
+    raise UsageError(
+        "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
+    )
 
 
 def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted: list[str], *, as_json: bool) -> None:

@@ -33,6 +33,7 @@ def export(options: Options, target: Path, cycle: int | None) -> None:
     from xmlcli.serving import model_folder
 
     model_folder.check_target(target)
-    model_folder.write(target, open_trained(options, cycle).contents())
+    contents = open_trained(options, lambda trained: trained.contents(), cycle)
+    model_folder.write(target, contents)
     size = sum(path.stat().st_size for path in target.iterdir())
     say(f"{target}: {size / 2**20:.1f} MiB")

@@ -14,7 +14,6 @@ from xmlcli.cli.say import tell
 from xmlcli.config.load import load_config
 from xmlcli.config.overrides import parse_overrides, unused_overrides
 from xmlcli.config.pipeline_files import find_pipeline
-from xmlcli.config.retired import without_retired
 from xmlcli.config.sections import Config
 from xmlcli.errors import UsageError
 from xmlcli.stages.call import RunId
@@ -55,7 +54,6 @@ class Opened:
     run: RunId
     workspace: Workspace
     config: Config
-    pipeline: Path
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
@@ -81,23 +79,33 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def open_run(options: Options, recorded: dict[str, Any] | None = None) -> Opened:
-    """Find the pipeline file of a run and read it with all overrides, those `recorded` with an earlier run first.
-
-    Raises UsageError without a dataset, ConfigError for a pipeline that cannot be used.
-    """
+def named_run(options: Options) -> RunId:
+    """Return the run that the options name. Raises UsageError without a dataset, or where its name can be none."""
     if not options.dataset:
         raise UsageError("no dataset named", remedy="add --dataset NAME; demo is always there")
     run = RunId(options.dataset, options.profile)
     check_name(run.name, "dataset")
-    overrides = without_retired(recorded or {}) | parse_overrides(options.set_ or [])
+    return run
+
+
+def given_settings(options: Options) -> dict[str, Any]:
+    """Return the settings that the options give, as {"section.key": value}. Raises ConfigError."""
+    overrides = parse_overrides(options.set_ or [])
     short = {"seed": options.seed} | {f"prepare.{name}": getattr(options, name) for name in _PREPARE_OPTIONS}
-    overrides |= {key: value for key, value in short.items() if value is not None}
+    return overrides | {key: value for key, value in short.items() if value is not None}
+
+
+def open_run(options: Options) -> Opened:
+    """Find the pipeline file of a run and read it with all overrides.
+
+    Raises UsageError without a dataset, ConfigError for a pipeline that cannot be used.
+    """
+    run, overrides = named_run(options), given_settings(options)
     path = find_pipeline(run.dataset_name, run.profile)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):
         tell(f"warning: {warning}", "yellow")
-    return Opened(run, Workspace(options.root, run.name), config, path, overrides)
+    return Opened(run, Workspace(options.root, run.name), config, overrides)
 
 
 def for_run(options: Options, run: RunId) -> Options:

@@ -6,24 +6,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from xmlcli.cli.options import Options, for_run, open_run, with_options
+from xmlcli.cli.data import TABLE_OPTIONS
+from xmlcli.cli.options import Options, given_settings, named_run, with_options
 from xmlcli.errors import EXIT_INTERRUPTED, UsageError
 from xmlcli.machine.terminal import shown
-from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from xmlcli.runs.trained_run import TrainedRun
     from xmlcli.serving.answers import Answers
     from xmlcli.serving.model import Model
+
+T = TypeVar("T")
 
 _STREAM = "-"
 
@@ -73,21 +75,34 @@ def open_model(options: Options, folder: Path | None) -> Model:
         from xmlcli.serving.model import load
 
         return load(folder)
-    return open_trained(options).model()
+    return open_trained(options, lambda trained: trained.model())
 
 
-def open_trained(options: Options, cycle: int | None = None) -> TrainedRun:
-    """Return the `TrainedRun` that options name: a dataset's, or that of the dataset trained last, settings as then."""
-    from xmlcli.runs import results
-    from xmlcli.runs.plan import plan
+def open_trained(options: Options, use: Callable[[TrainedRun], T], cycle: int | None = None) -> T:
+    """Return what `use` makes of the complete training that options name, or that of the dataset trained last.
+
+    Its settings are those that it was trained with. Raises UsageError where the options give others.
+    """
+    from xmlcli.runs.snapshot import Training, check_settings, through
     from xmlcli.runs.trained_run import TrainedRun
 
-    if options.dataset is None:
-        options = for_run(options, results.last_run(options.root).run)
-    assert options.dataset is not None
-    run = RunId(options.dataset, options.profile)
-    opened = open_run(options, results.recorded_overrides(Workspace(options.root, run.name)))
-    return TrainedRun(opened.workspace, opened.config, plan(opened.config, opened.run), cycle=cycle)
+    columns = {f"prepare.{name}" for name in TABLE_OPTIONS}  # of the documents to answer
+    asked = {key: value for key, value in given_settings(options).items() if key not in columns}
+    run = named_run(options) if options.dataset else None
+    workspace = Workspace(options.root, run.name) if run else last_workspace(options.root)
+
+    def opened(training: Training) -> T:
+        check_settings(training, asked)
+        return use(TrainedRun(training, cycle=cycle))
+
+    return through(workspace, opened, run)
+
+
+def last_workspace(root: Path) -> Workspace:
+    """Return the run that was trained last, and tell of damaged ones."""
+    from xmlcli.runs.snapshot import last_trained
+
+    return last_trained(root, lambda line: typer.secho(f"ignored: {line}", err=True, fg="yellow"))
 
 
 def predict_all(

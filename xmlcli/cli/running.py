@@ -15,6 +15,7 @@ from xmlcli.stages.call import Call
 
 if TYPE_CHECKING:
     from xmlcli.distributed.ranks import Ranks
+    from xmlcli.runs.identity import Status
 
 
 def joined_ranks(options: Options) -> AbstractContextManager[Ranks]:
@@ -29,9 +30,10 @@ def joined_ranks(options: Options) -> AbstractContextManager[Ranks]:
 
 
 def run_calls(
-    options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks | None = None
-) -> None:
-    """Run the calls that are not current, and show their progress."""
+    options: Options, opened: Opened, calls: list[Call], plan: list[Call], ranks: Ranks | None = None,
+    *, keep: bool = True,
+) -> Status | None:  # fmt: skip
+    """Run the calls that are not current, and show their progress; return what `runner.run` returns."""
     from xmlcli.distributed.ranks import ALONE
     from xmlcli.runs import runner
 
@@ -48,12 +50,13 @@ def run_calls(
             device=options.device,
             ranks=ranks or ALONE,
             overrides=opened.overrides,
+            keep=keep,
             progress=shown.progress,
             on_skip=shown.on_skip,
             on_start=shown.on_start,
             on_done=on_done,
         )
-        runner.run(session, calls, plan)
+        return runner.run(session, calls, plan)
 
 
 def _described(opened: Opened, prepare: Call) -> str:

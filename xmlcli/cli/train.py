@@ -2,47 +2,81 @@
 
 from __future__ import annotations
 
-from xmlcli.cli.options import Opened, Options, open_run, with_options
-from xmlcli.stages.call import Call
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xmlcli.cli.options import Options, open_run, with_options
+from xmlcli.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from xmlcli.runs.results import CycleSummary
+    from xmlcli.runs.snapshot import Training
 
 
 @with_options
-def train_cli(options: Options) -> None:
+def train_cli(
+    options: Options,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Keep the old model until the new one is complete, or remove it before its artifacts are remade.",
+        ),
+    ] = True,
+) -> None:
     """Run everything a dataset needs, skip what is current, and show the metrics.
 
     A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment,
     the same command goes on from there. It needs no DVC; dvc repro does the same stage by stage.
 
+    Training again replaces the model only when all is complete; until then predict, export and evaluate answer from the
+    old one, whose artifacts are kept in snapshots/ beside the new ones and need as much disk again. --no-keep does
+    without.
+
     Under torchrun, all its processes train together.
 
     Example: xmlcli train --dataset demo
     """
-    train(options)
+    train(options, keep=keep)
 
 
-def train(options: Options) -> None:
+def train(options: Options, *, keep: bool = True) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
     from xmlcli.cli.running import joined_ranks, run_calls
     from xmlcli.runs.plan import plan
+    from xmlcli.runs.snapshot import through, train_command
 
     with joined_ranks(options) as ranks:
         opened = open_run(options)
         calls = plan(opened.config, opened.run)
         ranks.broadcast(lambda: make_ready(options, opened, calls[0]))
-        run_calls(options, opened, calls, calls, ranks)
+        unfinished = run_calls(options, opened, calls, calls, ranks, keep=keep)
+    if unfinished:
+        raise ArtifactError(
+            f"the training of {opened.run.name} is not complete",
+            found=f"{unfinished.call.name} would run again: {unfinished.reason}",
+            remedy=train_command(opened.run, opened.overrides),
+        )
     if ranks.is_first:
-        _print_summary(opened, calls)
+        through(opened.workspace, _summary, opened.run)()
 
 
-def _print_summary(opened: Opened, calls: list[Call]) -> None:
+def _summary(training: Training) -> Callable[[], None]:
+    """Read the figures of a training, and return a function that prints them."""
+    from xmlcli.runs.results import read_oracle_metrics, summaries
+
+    rows, best = summaries(training), read_oracle_metrics(training, training.plan[-1])
+    return lambda: _print_summary(training.workspace.run, rows, best)
+
+
+def _print_summary(name: str, rows: list[CycleSummary], best: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xmlcli.runs.results import read_oracle_metrics, summaries
-
-    rows = summaries(opened.workspace, calls)
-    table = Table(title=f"{opened.run.name}, percent")
+    table = Table(title=f"{name}, percent")
     shown = ("P@1", "P@5", "PSP@5")
     for column in ("", "shortlist recall", *shown):
         table.add_column(column, justify="right" if column else "left")
@@ -51,7 +85,6 @@ def _print_summary(opened: Opened, calls: list[Call]) -> None:
     table.add_section()
     if rows[-1].test:
         table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
-    best = read_oracle_metrics(opened.workspace, calls[-1])
     if best:
         table.add_row("oracle, test", "", *_cells(best, shown))
     Console().print(table)

@@ -64,6 +64,19 @@ def makers(calls: list[Call]) -> dict[Ref, Call]:
     return {call.output: call for call in calls}
 
 
+def ancestors(calls: list[Call], call: Call) -> list[Call]:
+    """Return the calls that an output depends on, directly or not, in the plan's order."""
+    made_by = makers(calls)
+    wanted: set[str] = set()
+    pending = list(call.inputs.values())
+    while pending:
+        before = made_by[pending.pop()]
+        if before.name not in wanted:
+            wanted.add(before.name)
+            pending += before.inputs.values()
+    return [c for c in calls if c.name in wanted]
+
+
 def _embed_labels(run: RunId, cycle: int) -> Call:
     inputs = {"prepared": Ref("prepared"), "clf": Ref("clf", cycle - 1)}
     if cycle > 1:

@@ -1,27 +1,18 @@
-"""The results of a run: metrics of a cycle, and what training and prediction cost."""
+"""The results of a training: metrics of a cycle, and what training and prediction cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from xmlcli.errors import UsageError
-from xmlcli.runs.plan import makers
-from xmlcli.stages.call import Call, RunId
+from xmlcli.runs.plan import ancestors, find_call
+from xmlcli.runs.snapshot import Training
+from xmlcli.stages.call import Call
 from xmlcli.stages.job import PREDICT_NOTE
-from xmlcli.storage import artifacts, files
+from xmlcli.storage import files
 from xmlcli.storage.artifacts import Artifact
-from xmlcli.storage.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class LastRun:
-    """A run on record: its dataset and profile, and the overrides that it was made with."""
-
-    run: RunId
-    overrides: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,32 +29,13 @@ class CycleSummary:
     test: dict[str, float]
 
 
-def last_run(root: Path) -> LastRun:
-    """Return the run that was trained last under `root`; UsageError where there is none."""
-    records = [record for path in root.glob("runs/*/run.json") if (record := files.read_json(path))]
-    if not records:
-        raise UsageError(
-            "nothing has been trained here yet",
-            where=str(root / "runs"),
-            remedy="xmlcli train --dataset demo, or name another place with --root",
-        )
-    last = max(records, key=lambda record: str(record["finished"]))
-    return LastRun(RunId(last["dataset"], last["profile"]), last["overrides"])
-
-
-def recorded_overrides(workspace: Workspace) -> dict[str, Any]:
-    """Return the overrides that a run was last trained with; none where that is not on record."""
-    record = files.read_json(workspace.record("run"))
-    return dict(record["overrides"]) if isinstance(record, dict) else {}
-
-
-def read_test_metrics(workspace: Workspace, call: Call, wanted: Sequence[str]) -> dict[str, float]:
+def read_test_metrics(training: Training, call: Call, wanted: Sequence[str]) -> dict[str, float]:
     """Return the `wanted` test metrics of an evaluation in percent, or all that it holds if none is wanted.
 
     A metric that the evaluation does not hold is computed from its stored ranking. Raises UsageError for an unknown
     metric, for a k beyond that ranking, and for any metric if there are no test documents.
     """
-    held = _metrics(workspace, call)
+    held = _metrics(training, call)
     stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
     if not wanted:
         return stored
@@ -80,7 +52,7 @@ def read_test_metrics(workspace: Workspace, call: Call, wanted: Sequence[str]) -
     if missing:
         from xmlcli.metrics import evaluate_top_k
 
-        top = _read(workspace, call, "evaluation").array("test_top.npy")
+        top = training.read(call.output).array("test_top.npy")
         if max(metric.k for metric in missing) > top.shape[1]:
             raise UsageError(
                 "k is beyond the ranking that evaluation kept",
@@ -88,7 +60,7 @@ def read_test_metrics(workspace: Workspace, call: Call, wanted: Sequence[str]) -
                 found=", ".join(map(str, missing)),
                 remedy=f"raise evaluate.top_k: {call.command} --set evaluate.top_k={max(m.k for m in missing)}",
             )
-        prepared = _read(workspace, call, "prepared")
+        prepared = training.read(call.inputs["prepared"])
         weights = prepared.array("inverse_propensity.npy")
         stored |= evaluate_top_k(top, prepared.csr("Y_test.npz"), weights, missing)
     return {str(metric): stored[str(metric)] for metric in asked}
@@ -100,67 +72,60 @@ def model_bytes(of_model: Sequence[Artifact]) -> int:
     return sum(artifact.inference_bytes(voting=voting) for artifact in of_model)
 
 
-def report(workspace: Workspace, plan: Sequence[Call], call: Call, wanted: Sequence[str]) -> dict[str, Any]:
+def report(training: Training, call: Call, wanted: Sequence[str]) -> dict[str, Any]:
     """Return the object that `evaluate --json` prints for an evaluation.
 
     `train_seconds` is the sum over the calls that made the model, but prepare and evaluate. `model_bytes` counts the
     files that prediction needs. `peak_memory_bytes` is the largest of all calls. A cost that is not on record is null.
     """
-    before = _ancestors(plan, call)
-    records = {c.name: _provenance(workspace, c) for c in [*before, call]}
-    training: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
+    before = ancestors(training.plan, call)
+    records = {c.name: _provenance(training, c) for c in [*before, call]}
+    seconds: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
-    of_model = [_read(workspace, call, kind) for kind in ("prepared", "clf", "labels", "evaluation")]
+    of_model = [training.read(ref) for ref in (*call.inputs.values(), call.output)]
     result = {
         "dataset": call.run.dataset_name,
         "cycle": call.cycle,
-        "metrics": read_test_metrics(workspace, call, wanted),
-        "train_seconds": _total(training),
+        "metrics": read_test_metrics(training, call, wanted),
+        "train_seconds": _total(seconds),
         PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
         "model_bytes": model_bytes(of_model),
         "peak_memory_bytes": max(peaks, default=None),
     }
-    oracle = _metrics(workspace, call).get("oracle")
+    oracle = _metrics(training, call).get("oracle")
     return result if oracle is None else {**result, "oracle": oracle}
 
 
-def summaries(workspace: Workspace, plan: Sequence[Call]) -> list[CycleSummary]:
-    """Return a row for every evaluated cycle of a plan."""
+def summaries(training: Training) -> list[CycleSummary]:
+    """Return a row for every evaluated cycle."""
     rows = []
-    for call in plan:
-        if call.stage != "evaluate" or call.cycle is None or not artifacts.identity(workspace.artifact(call.output)):
+    for call in training.plan:
+        if call.stage != "evaluate" or call.cycle is None:
             continue
-        shortlist = next(c for c in plan if (c.stage, c.cycle) == ("shortlist", call.cycle))
-        report = files.read_json(workspace.artifact(shortlist.output) / "report.json") or {}
-        recall = report.get("recall")
-        metrics = _metrics(workspace, call)
+        report = training.report(find_call(training.plan, "shortlist", call.cycle).output)
+        recall = report.get("recall") if isinstance(report, dict) else None
+        metrics = _metrics(training, call)
         test = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
         rows.append(CycleSummary(call.cycle, recall, metrics.get("validation", {}), test))
     return rows
 
 
-def read_validation_metrics(workspace: Workspace, call: Call) -> dict[str, float]:
+def read_validation_metrics(training: Training, call: Call) -> dict[str, float]:
     """Return the metrics of an evaluation on validation documents; empty where there were none."""
-    return dict(_metrics(workspace, call).get("validation", {}))
+    return dict(_metrics(training, call).get("validation", {}))
 
 
-def read_oracle_metrics(workspace: Workspace, call: Call) -> dict[str, float]:
+def read_oracle_metrics(training: Training, call: Call) -> dict[str, float]:
     """Return what the planted oracle scores in an evaluation; empty for all datasets but `demo`."""
-    return dict(_metrics(workspace, call).get("oracle", {}))
+    return dict(_metrics(training, call).get("oracle", {}))
 
 
-def _metrics(workspace: Workspace, call: Call) -> dict[str, Any]:
-    return dict(_read(workspace, call, "evaluation").json("metrics.json"))
+def _metrics(training: Training, call: Call) -> dict[str, Any]:
+    return dict(training.read(call.output).json("metrics.json"))
 
 
-def _read(workspace: Workspace, call: Call, kind: str) -> Artifact:
-    """Read the evaluation itself or one of its inputs."""
-    ref = call.output if kind == "evaluation" else call.inputs[kind]
-    return artifacts.read(workspace.artifact(ref), kind, made_by=f"xmlcli train {call.run.options}")
-
-
-def _provenance(workspace: Workspace, call: Call) -> dict[str, Any]:
-    record = files.read_json(workspace.record(call.name))
+def _provenance(training: Training, call: Call) -> dict[str, Any]:
+    record = files.read_json(training.workspace.record(call.name))
     return dict(record.get("provenance", {})) if isinstance(record, dict) else {}
 
 
@@ -168,16 +133,3 @@ def _total(seconds: list[float | None]) -> float | None:
     """Return the sum, or None if a part is not known."""
     known = [s for s in seconds if s is not None]
     return round(sum(known), 3) if len(known) == len(seconds) else None
-
-
-def _ancestors(plan: Sequence[Call], call: Call) -> list[Call]:
-    """Return the calls that an output depends on, directly or not, in the plan's order."""
-    made_by = makers(list(plan))
-    wanted: set[str] = set()
-    pending = list(call.inputs.values())
-    while pending:
-        before = made_by[pending.pop()]
-        if before.name not in wanted:
-            wanted.add(before.name)
-            pending += before.inputs.values()
-    return [c for c in plan if c.name in wanted]

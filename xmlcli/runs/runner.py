@@ -12,20 +12,22 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from xmlcli.config.resolved import all_settings
 from xmlcli.config.sections import Config
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.errors import UsageError
 from xmlcli.machine.device import peak_gpu_memory, resolve_device
 from xmlcli.machine.memory import give_back_memory, peak_memory
 from xmlcli.progress import Progress, silent
-from xmlcli.runs.identity import Identity, difference, identify, why_not_current
+from xmlcli.runs import publishing
+from xmlcli.runs.identity import Identity, Status, difference, identify, why_not_current
 from xmlcli.runs.plan import makers
 from xmlcli.runs.stage_registry import Registry, find_stage
 from xmlcli.stages.call import Call
@@ -46,6 +48,7 @@ def _ignore(call: Call, what: str | float) -> None:
 class Session:
     """What all calls of one run share. `overrides` only go on record: the config holds them already.
 
+    `keep`: while artifacts are made again, the complete training there was goes on answering.
     Of several `ranks` each has a session; rank 0 plans, holds the lock and writes, the others do their part.
     """
 
@@ -54,6 +57,7 @@ class Session:
     device: str = "auto"
     ranks: Ranks = ALONE
     overrides: dict[str, Any] = field(default_factory=dict)
+    keep: bool = True
     progress: Progress = silent
     registry: Registry = find_stage
     on_skip: Callable[[Call, str], None] = _ignore
@@ -61,30 +65,35 @@ class Session:
     on_done: Callable[[Call, float], None] = _ignore
 
 
-def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> None:
+def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> Status | None:
     """Make every call of `calls` that is not current, in order; `plan` is the whole plan they are of.
 
-    Holds the run's lock throughout. Raises LockedError where another process holds it, and whatever a stage raises;
-    what was finished until then stays, and the next `run` goes on from there.
+    Where all of the plan is current then, it is published as the run's snapshot; else the first call that is not is
+    returned. Holds the run's lock throughout. Raises LockedError where another process holds it, and whatever a stage
+    raises; what was finished until then stays, and the next `run` goes on from there.
     """
-    is_first = session.ranks.is_first
+    is_first, trains = session.ranks.is_first, any(call.stage == "train-clf" for call in calls)
     with lock(session.workspace) if is_first else nullcontext():
         if is_first:
+            publishing.tidy(session.workspace)
             publish_settings(session.workspace, session.config)
+        if is_first and trains:
+            _write_run(session, plan[0])
         for call in calls:
             reason = session.ranks.broadcast(partial(why_not_current, session, call))
             if reason is None:
                 session.on_skip(call, "current")
             else:
                 session.on_start(call, reason)
+                if is_first and not session.keep:
+                    publishing.withdraw(session.workspace)
                 session.on_done(call, _make(session, call, plan))
             if is_first:
-                publish(session.workspace, call)
-        if is_first and any(call.stage == "train-clf" for call in calls):
-            _write_run(session, plan[0])
+                publish_metrics(session.workspace, call)
+        return publishing.publish(session, plan, trained=trains) if is_first else None
 
 
-def publish(workspace: Workspace, call: Call) -> None:
+def publish_metrics(workspace: Workspace, call: Call) -> None:
     """Write the metrics file of an evaluation where it is absent or differs from the artifact's."""
     if call.stage == "evaluate" and call.cycle is not None:
         source = workspace.artifact(call.output) / "metrics.json"
@@ -103,8 +112,7 @@ def settings_bytes(config: Config) -> bytes:
     """Return all settings as YAML, in the order of `Config`."""
     import yaml
 
-    values = config.parameters([f.name for f in fields(config)])
-    text: str = yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
+    text: str = yaml.safe_dump(all_settings(config), sort_keys=False, default_flow_style=False)
     return text.encode()
 
 
@@ -197,14 +205,11 @@ def _provenance(session: Session, job: Job, seconds: float) -> dict[str, object]
 
 
 def _write_run(session: Session, call: Call) -> None:
-    """Note which dataset, profile and overrides the run's folder stands for, and when it was last trained."""
-    files.write_json(
-        session.workspace.record("run"),
-        {
-            "dataset": call.run.dataset,
-            "profile": call.run.profile,
-            "overrides": session.overrides,
-            "cycles": session.config.cycles,
-            "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
-        },
-    )
+    """Note with which dataset, profile and overrides the run is trained: the command that goes on with it."""
+    record = {
+        "dataset": call.run.dataset,
+        "profile": call.run.profile,
+        "overrides": session.overrides,
+        "cycles": session.config.cycles,
+    }
+    _replace(session.workspace.record("run"), files.json_bytes(record))

@@ -1,4 +1,4 @@
-"""From the artifacts of a run to a model: opened as it is for prediction, or quantised for export."""
+"""From a complete training to a model: opened as it is for prediction, or quantised for export."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Floats
 from xmlcli.config.overrides import flatten
-from xmlcli.config.sections import Config
 from xmlcli.features.tfidf import inverse_document_frequency
 from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.prediction.combination import Combination
 from xmlcli.prediction.engine import Engine
 from xmlcli.runs.plan import find_call
+from xmlcli.runs.snapshot import Training
 from xmlcli.serving.contents import Frontend, ModelContents, make_contents
 from xmlcli.serving.model import Model
 from xmlcli.shortlists.make_index import SearchVectors
-from xmlcli.stages.call import Call
 from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.storage import artifacts
 from xmlcli.storage.artifacts import Artifact
-from xmlcli.storage.workspace import Workspace
 
 
 class TrainedRun:
     """An evaluated run: its engine, and what belongs to it."""
 
-    def __init__(self, workspace: Workspace, config: Config, calls: list[Call], *, cycle: int | None = None) -> None:
-        """Open the run's evaluation of a cycle, the last one by default. Raises ArtifactError where it is absent."""
-        call = find_call(calls, "evaluate", config.cycles if cycle is None else cycle)
-        self._config = config
-        command = f"xmlcli train {call.run.options}"
-        self._evaluation = artifacts.read(workspace.artifact(call.output), "evaluation", made_by=command)
-        inputs = {
-            kind: artifacts.read(workspace.artifact(ref), kind, made_by=command) for kind, ref in call.inputs.items()
-        }
+    def __init__(self, training: Training, *, cycle: int | None = None) -> None:
+        """Open a training's evaluation of a cycle, the last one by default.
+
+        Raises UsageError where there is none of that cycle, ArtifactError where an artifact is not the training's.
+        """
+        self._config = training.config
+        call = find_call(training.plan, "evaluate", self._config.cycles if cycle is None else cycle)
+        self._evaluation = training.read(call.output)
+        inputs = {kind: training.read(ref) for kind, ref in call.inputs.items()}
         artifacts.check_agree(inputs)
         self._inputs = ModelArtifacts(**inputs)
 

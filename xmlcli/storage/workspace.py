@@ -4,8 +4,10 @@ artifacts/<run>/prepared/               see `xmlcli.storage.kinds` for the files
 artifacts/<run>/cycle<c>/<kind>/
 metrics/<run>/cycle<c>.json             what `dvc metrics show` reads
 runs/<run>/<call>.json                  what made an artifact, and what it cost
-runs/<run>/run.json                     the dataset, profile and overrides of the run
+runs/<run>/run.json                     the dataset, profile and overrides that it was last trained with
 runs/<run>/settings.yaml                all settings of the last command that ran stages
+snapshots/<run>/snapshot.json           names the complete training that answers
+snapshots/<run>/<number>/               its files, laid out like a root: see `xmlcli.runs.snapshot`
 scratch/<run>/<call>/                   checkpoints of a call that has not finished
 scratch/<run>/lock                      held while a run writes
 scratch/<run>/verified.json             which large files of artifacts have been compared with their hashes
@@ -80,6 +82,20 @@ class Workspace:
         """The file with all settings of the run, which DVC compares."""
         return self.root / "runs" / self.run / "settings.yaml"
 
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the run's snapshot."""
+        return self.root / "snapshots" / self.run
+
+    @property
+    def snapshot_path(self) -> Path:
+        """The file that names the complete training."""
+        return self.snapshots / "snapshot.json"
+
+    def slot(self, number: int) -> Workspace:
+        """Return the workspace that holds the files of a snapshot."""
+        return Workspace(self.snapshots / str(number), self.run)
+
     def scratch(self, call: str) -> Path:
         """Return the folder of the call's checkpoints."""
         return self.root / "scratch" / self.run / call
@@ -127,6 +143,21 @@ def lock(workspace: Workspace) -> Iterator[None]:
             yield
         finally:
             handle.truncate(0)
+
+
+def holder(workspace: Workspace) -> str | None:
+    """Return which process works on the run, None where none seems to. The lock itself is left alone."""
+    try:
+        text = workspace.lock_path.read_text(errors="replace").strip()
+        process = re.match(r"process (\d{1,9}): ", text)
+        if process is None:
+            return None
+        os.kill(int(process[1]), 0)
+    except PermissionError:
+        pass  # somebody else's
+    except OSError:
+        return None
+    return text
 
 
 def _remove_leftovers(workspace: Workspace) -> None:
