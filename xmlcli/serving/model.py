@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from xmlcli.arrays import Floats, Ints
-from xmlcli.errors import UsageError
+from xmlcli.errors import ArtifactError, UsageError
 from xmlcli.features.tfidf import TextFeatures
 from xmlcli.kernels.row_weights import weigh_rows
 from xmlcli.prediction.combination import log_odds
@@ -45,6 +45,12 @@ class Model:
         self.contents = contents
         self.num_labels = len(engine.scores.frequencies)
         self.num_features = engine.encoder.tokens.shape[0]
+        if self._features is not None and len(self._features.idf) != self.num_features:
+            raise ArtifactError(
+                "the vocabulary is of another model",
+                expected=f"{self.num_features:,} terms",
+                found=f"{len(self._features.idf):,}",
+            )
         self.label_names = list(frontend.label_names or map(str, range(self.num_labels)))
 
     @classmethod
@@ -155,4 +161,9 @@ def load(folder: str | Path) -> Model:
     Raises:
         ArtifactError: there is none, it is damaged, or of a later format.
     """
-    return Model.of(model_folder.read(Path(folder)))
+    folder = Path(folder)
+    contents = model_folder.read(folder)
+    try:
+        return Model.of(contents)
+    except ArtifactError as error:  # of the vocabulary
+        raise model_folder.damaged(folder, " ".join(str(error).split())) from error
