@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +14,7 @@ from scipy.special import expit
 
 from xmlcli.arrays import Floats, Ints
 from xmlcli.errors import ArtifactError, UsageError
+from xmlcli.features.given import given_rows
 from xmlcli.features.tfidf import TextFeatures
 from xmlcli.kernels.row_weights import weigh_rows
 from xmlcli.prediction.combination import log_odds
@@ -58,6 +61,15 @@ class Model:
         """Return the model that has these contents."""
         return cls(contents.engine(), contents.frontend, contents=contents)
 
+    def independent_of_blocks(self) -> Model:
+        """Return the same model, slower, whose answer to a document does not depend on those asked with it.
+
+        Otherwise the last bits of a score do, as sums that are shared are added up in another order.
+        """
+        model = copy(self)
+        model._engine = self._engine.independent_of_blocks()
+        return model
+
     @property
     def takes_text(self) -> bool:
         """Whether documents are texts; otherwise they are rows of F features."""
@@ -77,8 +89,9 @@ class Model:
             threshold: leave out labels of a smaller probability.
 
         Raises:
-            UsageError: documents of the wrong kind or width.
+            UsageError: documents of the wrong kind or width, a feature that is not finite, or k or threshold of none.
         """
+        check_threshold(threshold)
         labels, scores = self.top_k(documents, k)
         names, num_labels = self.label_names, self.num_labels
         return [
@@ -101,7 +114,7 @@ class Model:
 
     def top_k_log_odds(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the labels of `top_k` with their log-odds, or with the authors' sums; -inf for padding."""
-        if not isinstance(k, int | np.integer) or k < 1:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
         X = self.features(documents)
         k = min(k, self.num_labels)
@@ -135,7 +148,7 @@ class Model:
                 expected=f"{self.num_features:,}",
                 found=f"{documents.shape[1]:,}",
             )
-        return weigh_rows(sp.csr_matrix(documents, dtype=np.float32), self._idf)
+        return weigh_rows(given_rows(documents), self._idf)
 
     def _no_words(self) -> UsageError:
         return UsageError(
@@ -153,6 +166,12 @@ class Model:
         """
         assert self.contents is not None, "a model opened from artifacts has to be exported"
         model_folder.write(Path(folder), self.contents)
+
+
+def check_threshold(threshold: object) -> None:
+    """Raise UsageError where that is no probability."""
+    if isinstance(threshold, bool | np.bool_) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
+        raise UsageError("the threshold has to be a number from 0 to 1", found=repr(threshold))
 
 
 def load(folder: str | Path) -> Model:
