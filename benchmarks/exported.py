@@ -64,12 +64,12 @@ def measure(dataset: str, root: Path) -> ExportedModel:
     documents: Documents = test.texts if test.texts is not None else test.X
     exported = load(target)
     assert exported.contents is not None
-    plain = {**exported.contents.settings["combination"], "curve": ()}
-    uncurved = Model.of(replace(exported.contents, settings={**exported.contents.settings, "combination": plain}))
+    plain = replace(exported.contents.combination, curve=())
+    uncurved = Model.of(replace(exported.contents, combination=plain))
     weights, wanted = prepared.array("inverse_propensity.npy"), [parse_metric(text) for text in METRICS]
     figures, scored = [], []
     for model in (trained.model(), exported, uncurved):
-        top, probabilities = model.top_k(documents, int(exported.contents.settings["size"]))
+        top, probabilities = model.top_k(documents, exported.contents.settings.size)
         figures.append(evaluate_top_k(top, test.Y, weights, wanted))
         there = top < exported.num_labels
         rows = np.repeat(np.arange(len(top)), there.sum(axis=1))

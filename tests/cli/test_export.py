@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,9 +104,15 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
 def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
     contents = small_model.trained("works").contents()
     labels = QuantisedRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
-    model_folder.write(
-        tmp_path / "model", replace(contents, frequencies=np.ones(3000, np.float32), voters_labels=labels)
-    )
+    of_labels = {name: getattr(contents, name) for name in ("weight", "bias", "Z", "bonus", "frequencies")}
+    repeated: dict[str, Any] = {name: table[np.arange(3000) % 10] for name, table in of_labels.items()}
+    words = QuantisedRows.of(random_rows(3000, len(contents.tokens), 0.1), num_columns=len(contents.tokens))
+    unnamed = replace(contents.frontend, label_names=None)
+    more = replace(
+        contents, **repeated, words=words, voters_labels=labels, linear=None, label_text=None, frontend=unnamed,
+        combination=replace(contents.combination, coefficients={"intercept": 0.0, "votes": 1.0}),
+    )  # fmt: skip
+    model_folder.write(tmp_path / "model", more)
     again = model_folder.read(tmp_path / "model").voters_labels
     assert again is not None
     assert again.num_columns == 3000
@@ -150,7 +157,7 @@ def flip(folder: Path) -> None:
         (lambda folder: os.truncate(folder / "words.safetensors", 9), "9 bytes"),
         (lambda folder: edit_manifest(folder, format=1, written_by="xmlcli 9"), "format 1, by xmlcli 9"),
         (lambda folder: edit_manifest(folder, files={}), "dense.safetensors"),
-        (lambda folder: edit_manifest(folder, files={"../x": {}}), "no list of files"),
+        (lambda folder: edit_manifest(folder, files={"../x": {}}), "'../x' in the list of files"),
         (lambda folder: edit_manifest(folder, kind="cake"), "the folder holds no model"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "no JSON"),
         (lambda folder: (folder / "manifest.json").unlink(), "there is no model"),

@@ -124,7 +124,7 @@ def test_a_pipe_is_answered_line_by_line_and_interrupts_leave_whole_lines() -> N
     assert b"interrupted" in said
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_stop_leaves_complete_lines_or_the_file_as_it_was(tmp_path: Path, how: signal.Signals) -> None:
     documents, found = tmp_path / "documents.txt", tmp_path / "found.jsonl"
     documents.write_text("\n".join(TEXTS * 10_000))
@@ -138,6 +138,7 @@ def test_a_stop_leaves_complete_lines_or_the_file_as_it_was(tmp_path: Path, how:
             time.sleep(0.01)
         process.send_signal(how)
         process.wait(timeout=20)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}[how]
     content = found.read_text()
     if how == signal.SIGKILL:
         assert content == "as it was\n"

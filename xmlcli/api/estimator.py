@@ -14,7 +14,7 @@ from sklearn.utils import Tags
 
 from xmlcli.api.fit import fit, fit_matrix
 from xmlcli.errors import UsageError
-from xmlcli.serving.model import Model
+from xmlcli.serving.model import Model, check_threshold
 
 
 class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -64,6 +64,8 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on N documents X with labels y. Raises UsageError where they do not fit together."""
         settings = dict(self.settings or {})
         if self.random_state is not None:
+            if not isinstance(self.random_state, int | np.integer):
+                raise UsageError("random_state has to be a whole number or None", found=repr(self.random_state))
             settings["seed"] = int(self.random_state)
         self._indicator = "sparse" if sp.issparse(y) else "dense" if _is_matrix(y) else None
         if self._indicator:
@@ -90,6 +92,7 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Return the labels that are at least `threshold` probable: lists, or an indicator matrix if y was one."""
+        check_threshold(self.threshold)
         scores = self.predict_proba(X)
         if self._indicator is None:
             return [self._best(scores[row]) for row in range(scores.shape[0])]
@@ -121,7 +124,7 @@ class XMLClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "model_"):
             raise NotFittedError("this XMLClassifier is not fitted yet: call fit first")
         model = self.model_
-        k = k or self.k or model.num_labels
+        k = next(asked for asked in (k, self.k, model.num_labels) if asked is not None)
         labels, scores = (model.top_k if probabilities else model.top_k_log_odds)(X, k)
         there = labels < model.num_labels
         offsets = np.append(0, np.cumsum(there.sum(axis=1)))

@@ -7,7 +7,9 @@ read whole files. The order of documents is kept, an empty line is an empty docu
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -29,10 +31,23 @@ from xmlcli.progress import Progress, silent
 STANDARD_INPUT = "-"
 BLOCK = 1024
 _READ_BYTES = 1 << 20
+_LONGEST = 1 << 28  # bytes of a line
 _LF_COLUMNS = ("title", "content")
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
-Block: TypeAlias = list[str] | sp.csr_matrix
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for a document that cannot be read.
+
+    Attributes:
+        error: which line it is, what was expected there and what was found.
+    """
+
+    error: str
+
+
+Block: TypeAlias = list[str | Unreadable] | sp.csr_matrix
 
 
 def read_documents(
@@ -41,6 +56,7 @@ def read_documents(
     as_text: bool,
     num_features: int = 0,
     columns: TableColumns | None = None,
+    strict: bool = True,
     progress: Progress = silent,
 ) -> Iterator[Block]:
     """Yield the documents of a source in blocks of at most 1,024.
@@ -51,6 +67,7 @@ def read_documents(
         as_text: whether the model takes text; then a file of no known suffix holds a text a line.
         num_features: columns of the model's features; LIBSVM does not say how many there are, and gets as many.
         columns: of a table or of JSON: which hold the text.
+        strict: of standard input: whether a line that cannot be read is an error, or an `Unreadable` in its place.
         progress: told how much of a file is read.
 
     Raises:
@@ -58,7 +75,7 @@ def read_documents(
     """
     columns = columns or TableColumns()
     if source == STANDARD_INPUT:
-        yield from _lines(sys.stdin.buffer, Path("standard input"), columns, lambda: None)
+        yield from _standard_input(columns, strict)
         return
     path = Path(source)
     if path.is_dir():
@@ -77,7 +94,10 @@ def read_documents(
     elif as_text or plain_suffix(path) in _JSON_SUFFIXES:
         with open_stream(path) as (content, position):
             total = path.stat().st_size
-            yield from _lines(content, path, columns, lambda: progress(f"read {path.name}", position(), total))
+            read = _lines(content, path, columns, strict=True)
+            for block in read:
+                yield block
+                progress(f"read {path.name}", position(), total)
     elif libsvm.looks_like(path):
         named = libsvm.read_split(path, NameTable(), progress=progress)
         assert named.X is not None
@@ -87,31 +107,53 @@ def read_documents(
         yield from _split(xmc_text.read_split(path, progress=progress))
 
 
-def _lines(content: BinaryIO, path: Path, columns: TableColumns, read: Callable[[], object]) -> Iterator[Block]:
+def _standard_input(columns: TableColumns, strict: bool) -> Iterator[Block]:
+    """Yield what `_lines` does. Raises DatasetError where it is closed, or no file that one can read."""
+    path = Path("standard input")
+    if sys.stdin is None:
+        raise DatasetError(f"{path} is closed", remedy="pipe documents into it, or name a file")
+    try:
+        yield from _lines(sys.stdin.buffer, path, columns, strict)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise DatasetError(f"{path} cannot be read", found=error.strerror) from error
+
+
+def _lines(content: BinaryIO, path: Path, columns: TableColumns, strict: bool) -> Iterator[Block]:
     """Yield texts, one a line; lines are JSON objects if the first begins with a brace. No line waits for others."""
-    problems, number, is_json = FileProblems(path), 0, plain_suffix(path) in _JSON_SUFFIXES
-    for lines in _arrived(content):
-        texts: list[str] = []
+    number, is_json = 0, plain_suffix(path) in _JSON_SUFFIXES
+    for lines in _arrived(content, path):
+        texts: list[str | Unreadable] = []
         for line in lines:
             number += 1
+            problems = FileProblems(path)
+            is_json = is_json or (number == 1 and line.removeprefix(BOM_UTF8).startswith(b"{"))
             text = decoded(line, number, problems) or ""
-            is_json = is_json or (number == 1 and text.startswith("{"))
-            texts.append(_text_of(text, number, columns, problems) if is_json else text)
+            text = _text_of(text, number, columns, problems) if is_json and not problems.count else text
+            if problems.count and not strict:
+                texts.append(Unreadable(problems.told()))
+                continue
             problems.raise_if_any()
+            texts.append(text)
         yield from _batches(texts)
-        read()
 
 
-def _arrived(content: BinaryIO) -> Iterator[list[bytes]]:
+def _arrived(content: BinaryIO, path: Path) -> Iterator[list[bytes]]:
     """Yield whole lines as they arrive, those of a pipe at once."""
-    rest = b""
-    read = getattr(content, "read1", content.read)
+    begun: list[bytes] = []  # the line that has not ended yet
+    read, length = getattr(content, "read1", content.read), 0
     while chunk := read(_READ_BYTES):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        length += len(first)
+        if length > _LONGEST:
+            raise DatasetError(f"{path}: a line is too long", expected=f"at most {_LONGEST >> 20} MiB")
+        if others:
+            yield [b"".join(begun), *others[:-1]]
+            begun, length = [others[-1]], len(others[-1])
+    if length:
+        yield [b"".join(begun)]
 
 
 def _text_of(line: str, number: int, columns: TableColumns, problems: FileProblems) -> str:
@@ -152,7 +194,7 @@ def _split(split: RawSplit) -> Iterator[Block]:
         yield from _rows(split.X)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[Block]:
+def _batches(texts: Iterable[str | Unreadable]) -> Iterator[Block]:
     remaining = iter(texts)
     while batch := list(islice(remaining, BLOCK)):
         yield batch

@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
+from xmlcli.config.schema import Problem, build
 from xmlcli.errors import ArtifactError, DatasetError
-from xmlcli.features.char_ngrams import CharNgrams, count_char_ngrams
+from xmlcli.features.char_ngrams import LONGEST, CharNgrams, count_char_ngrams
 from xmlcli.features.term_counts import count_terms, document_frequencies
 from xmlcli.features.word_table import EncodedTexts, encode_texts, words_of
 from xmlcli.kernels.row_weights import weigh_into
@@ -30,6 +32,7 @@ _FORMAT = 2
 _READABLE = (1, 2)  # the first had no character n-grams
 _WORDS_ONLY = {"ngram_max": 1, "max_features": None}  # formats 1 and 2 had settings for n-grams of words
 _ENTRIES = 1 << 20
+_MOST_IDF = 1e6  # far above ln N
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,15 @@ class TextFeatures:
             ArtifactError: not what `to_json` gives, or a vocabulary with n-grams of words.
         """
         try:
-            options = _WORDS_ONLY | saved["config"]
+            options = _WORDS_ONLY | asdict(FeatureConfig()) | saved["config"]
             of_words = {name: options.pop(name) for name in _WORDS_ONLY}
-            config, terms, idf = FeatureConfig(**options), saved["terms"], np.array(saved["idf"], np.float32)
-            ngrams = saved.get("char_ngrams", [])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError("a vocabulary of unknown form", found=str(error)) from error
+            terms, ngrams, idf = saved["terms"], saved.get("char_ngrams", []), np.array(saved["idf"], np.float64)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError("a vocabulary of unknown form", found=f"{type(error).__name__} {error}") from error
+        problems: list[Problem] = []
+        config = build(FeatureConfig, options, problems)
+        if config is None:
+            raise ArtifactError("a vocabulary of unknown form", found="; ".join(map(" ".join, problems)))
         if of_words != _WORDS_ONLY:
             raise ArtifactError(
                 "a vocabulary with n-grams of words, or cut to the most frequent terms, which is no longer read",
@@ -155,13 +161,15 @@ class TextFeatures:
                 found=str(of_words),
                 remedy="prepare the dataset and train anew",
             )
-        num_terms, lengths = len(terms) + len(ngrams), {len(ngram) for ngram in ngrams}
-        if saved.get("format") not in _READABLE or not num_terms or idf.shape != (num_terms,) or len(lengths) > 1:
-            expected = f"format {_FORMAT} with terms, character n-grams of one length, and an idf of each"
+        good = saved.get("format") in _READABLE and _are_texts(terms) and _are_texts(ngrams) and len(terms + ngrams)
+        if not good or idf.shape != (len(terms + ngrams),) or not _fit_for_search(ngrams):
+            expected = f"format {_FORMAT} with terms, ascending character n-grams of one length, and an idf of each"
             raise ArtifactError(
                 "a vocabulary of unknown form", expected=expected, found=f"format {saved.get('format')}, {idf.shape}"
             )
-        return cls(config, terms, idf, ngrams)
+        if not (idf.min() >= 0 and idf.max() <= _MOST_IDF):  # nor where one is NaN
+            raise ArtifactError("a vocabulary of unknown form", expected=f"an idf from 0 to {_MOST_IDF:g}")
+        return cls(config, terms, idf.astype(np.float32), ngrams)
 
     def _weigh(self, counts: sp.csr_matrix) -> sp.csr_matrix:
         """Tf-idf of counts, in place."""
@@ -171,6 +179,16 @@ class TextFeatures:
                 counts.data[block] = weights[counts.data[block].astype(np.int32) - 1]
         weigh_into(counts.data, counts, self.idf)
         return counts
+
+
+def _are_texts(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is str for value in values)
+
+
+def _fit_for_search(ngrams: Sequence[str]) -> bool:
+    """Whether n-grams are all of one length that `CharNgrams` takes, and ascend."""
+    lengths = {len(ngram) for ngram in ngrams}
+    return lengths <= {2, 3, LONGEST} and len(lengths) <= 1 and all(a < b for a, b in pairwise(ngrams))
 
 
 def inverse_document_frequency(X: sp.csr_matrix) -> Floats:

@@ -120,6 +120,31 @@ def _add_up(A: CsrRows, B: Array, scale: Floats | None, first: int, last: int, t
                 row[d] += value * np.float32(vector[d])
 
 
+def transposed_product(A: Floats, W: Floats) -> Floats:
+    """Return A @ W.T, float32 (N, O), of A (N, D) and W (O, D)."""
+    return np.asarray(A @ W.T, np.float32)
+
+
+def product_by_row(A: Floats, W: Floats) -> Floats:
+    """Return A @ W.T, float32 (N, O), of A (N, D) and W (O, D), a row of which depends on that row of A alone.
+
+    A library for matrices adds up in another order for another number of rows.
+    """
+    A, W, total = np.ascontiguousarray(A), np.ascontiguousarray(W), np.empty((len(A), len(W)), np.float32)
+    over_rows(len(A), lambda first, last: _multiply_rows(A, W, first, last, total), cost=W.size)
+    return total
+
+
+@fast_kernel
+def _multiply_rows(A: Floats, W: Floats, first: int, last: int, total: Floats) -> None:
+    for i in range(first, last):
+        for o in range(W.shape[0]):
+            sum_ = np.float32(0)
+            for d in range(W.shape[1]):
+                sum_ += A[i, d] * W[o, d]
+            total[i, o] = sum_
+
+
 def chosen_products(documents: Floats, W: Table, labels: Ints) -> Floats:
     """Return the product of each document's vector with its labels' rows of W, float32 (N, k); 0 for padding.
 

@@ -58,11 +58,12 @@ class LabelCandidacies(NamedTuple):
     cells: Longs
 
 
-def score_rows(X: sp.csr_matrix, rows: SparseRows, candidates: Ints) -> Floats:
+def score_rows(X: sp.csr_matrix, rows: SparseRows, candidates: Ints, *, independent: bool = False) -> Floats:
     """Return each document's product with its candidates' rows: float32 (N, k), 0 for padding.
 
     X: float32 CSR (N, F); candidates: int32 (N, k), padded with R. A score's last bits depend on how many of the
-    documents share the candidate, and on nothing else.
+    documents share the candidate, and on nothing else; where they shall be `independent` of it, all is done document by
+    document, in up to twice the time.
     """
     N, R = X.shape[0], len(rows.scale)
     scores, candidates = np.zeros(candidates.shape, np.float32), np.ascontiguousarray(candidates)
@@ -70,7 +71,7 @@ def score_rows(X: sp.csr_matrix, rows: SparseRows, candidates: Ints) -> Floats:
     documents = CsrRows.of(X).unsigned()
     by_label, length = np.zeros(R, np.bool_), X.nnz / max(N, 1)
     # where no row is so long, or labels are many, counting costs more than it may save
-    if candidates.size > R and np.diff(rows.indptr).max(initial=0) > length + _PAIR:
+    if not independent and candidates.size > R and np.diff(rows.indptr).max(initial=0) > length + _PAIR:
         grouped = _group(candidates, rows.indptr, length)
         by_label = grouped.by_label
         labels = np.flatnonzero(by_label)

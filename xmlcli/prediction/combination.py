@@ -7,19 +7,25 @@ divided by the document's largest (as in the authors' code), with one beta. `fit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xmlcli.arrays import Bools, Floats, Ints
+from xmlcli.errors import ArtifactError
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 
 PRODUCTS = ("classifier*frequency", "linear*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
+
+_SCORES = ("intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", "votes", *PRODUCTS)
+_MOST = 1e6  # of a coefficient or a log-odds, beyond all that a fit finds
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,57 @@ class Combination:
         return name in self.coefficients
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `Combination(**…)` takes."""
+        """Return what `from_json` takes."""
         values: dict[str, Any] = {"kind": self.kind, "coefficients": dict(self.coefficients)}
         values |= {"curve": [list(point) for point in self.curve]} if self.curve else {}
         return values | ({"voters": self.voters} if self.voters else {})
+
+    @staticmethod
+    def from_json(saved: object) -> Combination:
+        """Undo `to_json`. Raises ArtifactError where that is no combination of scores that there are."""
+        problem = _problem(saved)
+        if problem is not None:
+            raise ArtifactError("a combination of scores of unknown form", found=problem)
+        assert isinstance(saved, Mapping)
+        return Combination(**saved)
+
+
+def _problem(saved: object) -> str | None:
+    """Say what keeps a JSON value from being a `Combination`; None where nothing does."""
+    if not isinstance(saved, Mapping) or not {"kind", "coefficients"} <= saved.keys() <= _KEYS:
+        return f"no mapping with kind and coefficients and of {', '.join(sorted(_KEYS))} only"
+    kind, coefficients = saved["kind"], saved["coefficients"]
+    if not isinstance(coefficients, Mapping) or not all(map(_is_number, coefficients.values())):
+        return "coefficients that are no numbers"
+    if kind == "logistic":
+        known = "intercept" in coefficients and coefficients.keys() <= {*_SCORES}
+    else:
+        known = kind == "authors" and coefficients.keys() == {"beta"} and 0 <= coefficients["beta"] <= 1
+    if not known:
+        return f"kind {str(kind)[:80]!r} with coefficients of other scores than it has"
+    voters = saved.get("voters", 0)
+    if type(voters) is not int or voters < 0:
+        return f"voters {voters!r}"
+    return _curve_problem(saved.get("curve", []))
+
+
+_KEYS = {"kind", "coefficients", "curve", "voters"}
+
+
+def _curve_problem(curve: object) -> str | None:
+    points = curve if isinstance(curve, list | tuple) else [None]
+    if not all(isinstance(point, list | tuple) and len(point) == 2 and all(map(_is_number, point)) for point in points):
+        return "a curve that is no list of points"
+    if len(points) == 1:
+        return "a curve of one point"
+    for (x, y), (next_x, next_y) in pairwise(points):
+        if not (next_x > x and next_y > y and math.isfinite((next_y - y) / (next_x - x))):
+            return "a curve that does not rise"
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) <= _MOST  # false for NaN
 
 
 def score_or_product(scores: Mapping[str, Floats], name: str) -> Floats:

@@ -5,7 +5,7 @@ The same code fits the combination of scores, measures a model and serves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from xmlcli.arrays import Floats, Ints
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
-from xmlcli.kernels.products import unit_rows
+from xmlcli.kernels.products import product_by_row, unit_rows
 from xmlcli.prediction.combination import Combination, take_top_k
 from xmlcli.prediction.scores import VOTES, Scores
 from xmlcli.prediction.sharded_scores import ShardedScores
@@ -42,6 +42,12 @@ class Engine:
     combination: Combination | None = None
     voters: Voters | None = None
     ranks: Ranks = ALONE
+
+    def independent_of_blocks(self) -> Engine:
+        """Return the same engine, whose scores of a document do not depend on the documents beside it."""
+        assert isinstance(self.scores, Scores), "one process holds all labels"
+        encoder = replace(self.encoder, product=product_by_row)
+        return replace(self, encoder=encoder, scores=replace(self.scores, independent=True))
 
     def score(self, X: sp.csr_matrix, *, progress: Progress = silent) -> tuple[Ints, dict[str, Floats]]:
         """Return the shortlists of X float32 CSR (N, F) and the scores on them, the search's own among them.

@@ -29,8 +29,9 @@ class Scores:
         frequencies: float32 (L,), training documents of each label.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
+        independent: see `score_rows`.
 
-    Each of the last two may be quantised too.
+    Both sparse matrices may be quantised too.
     """
 
     weight: Table
@@ -39,6 +40,7 @@ class Scores:
     frequencies: Floats
     linear: Sparse | None
     label_text: Sparse | None
+    independent: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -58,9 +60,9 @@ class Scores:
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"linear": self.linear, "label_text": self.label_text}
-        return scores | {name: _score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+        return scores | {name: self._score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
 
-
-def _score_sparse(X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
-    """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
-    return score_rows(X, W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W), candidates)
+    def _score_sparse(self, X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
+        """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
+        rows = W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W)
+        return score_rows(X, rows, candidates, independent=self.independent)

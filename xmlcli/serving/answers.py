@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ import orjson
 import scipy.sparse as sp
 
 from xmlcli.machine.terminal import shown
+from xmlcli.storage import files
 
 JSONL, TSV, NPZ = "jsonl", "tsv", "npz"
 FORMATS = (JSONL, TSV, NPZ)
@@ -23,11 +25,14 @@ Scores = npt.NDArray[np.float32]
 class Answers(Protocol):
     """Turns blocks of ranked labels into bytes."""
 
-    def block(self, labels: Labels, scores: Scores) -> bytes:
-        """Return the whole lines for a block of documents; both arrays are (N, k), padded with label L."""
+    def block(self, labels: Labels, scores: Scores, errors: Mapping[int, str]) -> bytes:
+        """Return the whole lines for a block of documents; both arrays are (N, k), padded with label L.
 
-    def end(self) -> sp.csr_matrix | None:
-        """Return what can be written only as a whole, CSR (N, L), or None."""
+        errors: why a row's document was not read; such a row holds padding alone.
+        """
+
+    def end(self) -> bytes | memoryview:
+        """Return what can be written only at the end."""
 
 
 def make_answers(form: str, label_names: Sequence[str], threshold: float) -> Answers:
@@ -45,26 +50,30 @@ def _kept(labels: Labels, scores: Scores, num_labels: int, threshold: float) -> 
 
 
 class JsonAnswers:
-    """Writes a line `{"document": 1, "labels": ["…"], "scores": [0.9]}` for each document, counted from 1."""
+    """Writes a line `{"document": 1, "labels": ["…"], "scores": [0.9]}` for each document, counted from 1.
+
+    A document that was not read has a line `{"document": 1, "error": "…"}`.
+    """
 
     def __init__(self, label_names: Sequence[str], threshold: float) -> None:
         self._names, self._threshold, self._count = label_names, threshold, 0
 
-    def block(self, labels: Labels, scores: Scores) -> bytes:
+    def block(self, labels: Labels, scores: Scores, errors: Mapping[int, str]) -> bytes:
         """See `Answers`."""
         lines = []
-        for ids, values in _kept(labels, scores, len(self._names), self._threshold):
+        for row, (ids, values) in enumerate(_kept(labels, scores, len(self._names), self._threshold)):
             self._count += 1
-            record: dict[str, Any] = {
-                "document": self._count,
-                "labels": [self._names[i] for i in ids],
-                "scores": values,
-            }
+            record: dict[str, Any] = {"document": self._count}
+            if row in errors:
+                record["error"] = errors[row]
+            else:
+                record |= {"labels": [self._names[i] for i in ids], "scores": values}
             lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
         return b"".join(lines)
 
-    def end(self) -> None:
-        """Return None: every line has been written."""
+    def end(self) -> bytes:
+        """Return nothing: every line has been written."""
+        return b""
 
 
 class TsvAnswers:
@@ -78,7 +87,7 @@ class TsvAnswers:
         )
         self._head = "document\tlabel\tscore\n"
 
-    def block(self, labels: Labels, scores: Scores) -> bytes:
+    def block(self, labels: Labels, scores: Scores, errors: Mapping[int, str]) -> bytes:
         """See `Answers`."""
         lines, self._head = [self._head], ""
         for ids, values in _kept(labels, scores, len(self._names), self._threshold):
@@ -86,12 +95,16 @@ class TsvAnswers:
             lines += [f"{self._count}\t{self._names[i]}\t{value:.6g}\n" for i, value in zip(ids, values, strict=True)]
         return "".join(lines).encode()
 
-    def end(self) -> None:
-        """Return None: every line has been written."""
+    def end(self) -> bytes:
+        """Return the header where there was no document, else nothing."""
+        return self._head.encode()
 
 
 class MatrixAnswers:
-    """Makes a CSR matrix of scores, documents by labels, whose entries are held until the end, eight bytes each."""
+    """Makes the `.npz` of a CSR matrix of scores, documents by labels.
+
+    Its entries are held until the end, eight bytes each, and then twice.
+    """
 
     def __init__(self, num_labels: int, threshold: float) -> None:
         self._num_labels, self._threshold = num_labels, threshold
@@ -99,7 +112,7 @@ class MatrixAnswers:
         self._labels: list[Labels] = []
         self._scores: list[Scores] = []
 
-    def block(self, labels: Labels, scores: Scores) -> bytes:
+    def block(self, labels: Labels, scores: Scores, errors: Mapping[int, str]) -> bytes:
         """See `Answers`."""
         kept = (labels < self._num_labels) & (scores >= self._threshold)
         self._counts.append(kept.sum(axis=1))
@@ -107,12 +120,14 @@ class MatrixAnswers:
         self._scores.append(scores[kept])
         return b""
 
-    def end(self) -> sp.csr_matrix:
-        """Return float32 CSR (N, L)."""
+    def end(self) -> memoryview:
+        """Return the archive of float32 CSR (N, L)."""
         counts = np.concatenate([np.zeros(1, np.int64), *self._counts])
         labels = np.concatenate([np.zeros(0, np.int32), *self._labels])
         scores = np.concatenate([np.zeros(0, np.float32), *self._scores])
         shape = (len(counts) - 1, self._num_labels)
         matrix = sp.csr_matrix((scores, labels, np.cumsum(counts)), shape=shape)
         matrix.sort_indices()
-        return matrix
+        archive = io.BytesIO()
+        files.save_csr(archive, matrix)
+        return archive.getbuffer()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xmlcli.metrics import METRIC_NAMES
+from xmlcli.prediction.combination import Combination
 from xmlcli.serving.contents import ModelContents
 from xmlcli.version import __version__
 
@@ -19,7 +20,7 @@ def write_card(contents: ModelContents, size: int) -> str:
         f"# Labels of {name}",
         "",
         f"A model of xmlcli {__version__} that ranks {len(contents.bias):,} labels for documents; it takes {takes}.",
-        f"{size / 2**20:.1f} MiB. Scores are {_meaning(contents.settings)}.",
+        f"{size / 2**20:.1f} MiB. Scores are {_meaning(contents.combination)}.",
         *_voters(contents),
         "",
         "## Use",
@@ -55,8 +56,8 @@ def _voters(contents: ModelContents) -> list[str]:
     ]
 
 
-def _meaning(settings: Mapping[str, Any]) -> str:
-    if settings["combination"]["kind"] == "logistic":
+def _meaning(combination: Combination) -> str:
+    if combination.kind == "logistic":
         return "probabilities, fitted on validation documents"
     return "the authors' sums, from 0 to 1, which are no probabilities"
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats
-from xmlcli.config.sections import ShortlistConfig
+from xmlcli.config.schema import OneOf, Problem, build
+from xmlcli.config.sections import Count, ShortlistConfig
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
+from xmlcli.errors import ArtifactError
 from xmlcli.kernels.products import QuantisedDense
 from xmlcli.kernels.quantised import QuantisedRows
-from xmlcli.prediction.combination import Combination
+from xmlcli.prediction.combination import PRODUCTS, Combination
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.votes import Voters, make_voters
@@ -40,6 +42,39 @@ class Frontend:
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """The settings that prediction needs, of the forms that a pipeline file's have.
+
+    Attributes:
+        activation: of the encoder.
+        size: labels on a document's shortlist.
+        shortlist: how labels are searched.
+    """
+
+    activation: Annotated[str, OneOf("gelu", "relu")]
+    size: Count
+    shortlist: ShortlistConfig
+
+
+def settings_to_json(settings: ModelSettings, combination: Combination) -> dict[str, Any]:
+    """Return what `settings_from_json` takes."""
+    return asdict(settings) | {"combination": combination.to_json()}
+
+
+def settings_from_json(saved: object) -> tuple[ModelSettings, Combination]:
+    """Undo `settings_to_json`. Raises ArtifactError that lists what is wrong."""
+    if not isinstance(saved, dict):
+        raise ArtifactError("settings of unknown form", expected="a mapping", found=type(saved).__name__)
+    problems: list[Problem] = []
+    settings = build(ModelSettings, {key: value for key, value in saved.items() if key != "combination"}, problems)
+    if settings is None:
+        raise ArtifactError(
+            "settings of unknown form", found="; ".join(f"{problem.key}: {problem.text}" for problem in problems)
+        )
+    return settings, Combination.from_json(saved.get("combination"))
+
+
+@dataclass(frozen=True)
 class ModelContents:
     """A model that needs no artifacts.
 
@@ -54,7 +89,7 @@ class ModelContents:
         label_text: features of the labels' own texts, (L, F), or None.
         voters, voters_labels: terms (N, F) and labels (N, L) of the training documents with kNN votes, or None.
         frontend: documents and labels as the user sees them.
-        settings: JSON: activation, shortlist, size, combination.
+        settings, combination: how the matrices are used.
         about: JSON for the card: dataset, figures, all settings.
     """
 
@@ -71,28 +106,44 @@ class ModelContents:
     voters: QuantisedRows | None
     voters_labels: QuantisedRows | None
     frontend: Frontend
-    settings: Mapping[str, Any]
+    settings: ModelSettings
+    combination: Combination
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def engine(self) -> Engine:
         """Return the engine that these matrices and settings make."""
         words = None if self.words is None else self.words.floats()
-        config = ShortlistConfig(**self.settings["shortlist"])
-        encoder = DocumentEncoder(self.tokens, self.residual, self.settings["activation"])
-        combination = Combination(**self.settings["combination"])
+        config = self.settings.shortlist
+        encoder = DocumentEncoder(self.tokens, self.residual, self.settings.activation)
         vectors, searchable = SearchVectors(self.Z, self.bonus, words), searchable_labels(self.frequencies, config)
         return Engine(
             encoder,
             make_index(vectors, searchable, config, in_order=False),
             Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
-            int(self.settings["size"]),
-            combination,
-            self._voters(encoder, config, combination.voters),
+            min(self.settings.size, len(self.bias)),
+            self.combination,
+            self._voters(encoder, config, self.combination.voters),
         )
+
+    def check_parts(self) -> None:
+        """Raise ArtifactError where the settings name matrices that are not there, or the other way round."""
+        lacks = []
+        if self.settings.shortlist.backend == "words" and self.words is None:
+            lacks.append("words, by which labels are searched")
+        if len({self.voters is None, self.voters_labels is None, self.combination.voters == 0}) > 1:
+            lacks.append("terms, labels or number of the documents with kNN votes")
+        scores = {"linear": self.linear, "label_text": self.label_text, "votes": self.voters}
+        absent = {name for name, matrix in scores.items() if matrix is None}
+        lacks += [
+            f"the score of {name}" for name in PRODUCTS if self.combination.uses(name) and absent & {*name.split("*")}
+        ]
+        if lacks:
+            raise ArtifactError("parts of a model are missing", found="; ".join(lacks))
 
     def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:
             return None
+        count = min(count, len(self.voters.scale))
         return make_voters(self.voters.floats(), encoder.unit, self.voters_labels.floats(), config, count)
 
 
@@ -134,15 +185,7 @@ def make_contents(
         voters=rows(voters),
         voters_labels=None if engine.voters is None else rows(engine.voters.labels, len(scores.frequencies)),
         frontend=frontend,
-        settings=_settings(engine, engine.combination, shortlist),
+        settings=ModelSettings(engine.encoder.activation, engine.size, shortlist),
+        combination=engine.combination,
         about=about,
     )
-
-
-def _settings(engine: Engine, combination: Combination, shortlist: ShortlistConfig) -> dict[str, Any]:
-    return {
-        "activation": engine.encoder.activation,
-        "shortlist": asdict(shortlist),
-        "size": engine.size,
-        "combination": combination.to_json(),
-    }

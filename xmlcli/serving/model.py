@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,7 +13,8 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from xmlcli.arrays import Floats, Ints
-from xmlcli.errors import UsageError
+from xmlcli.errors import ArtifactError, UsageError
+from xmlcli.features.given import given_rows
 from xmlcli.features.tfidf import TextFeatures
 from xmlcli.kernels.row_weights import weigh_rows
 from xmlcli.prediction.combination import log_odds
@@ -45,12 +48,27 @@ class Model:
         self.contents = contents
         self.num_labels = len(engine.scores.frequencies)
         self.num_features = engine.encoder.tokens.shape[0]
+        if self._features is not None and len(self._features.idf) != self.num_features:
+            raise ArtifactError(
+                "the vocabulary is of another model",
+                expected=f"{self.num_features:,} terms",
+                found=f"{len(self._features.idf):,}",
+            )
         self.label_names = list(frontend.label_names or map(str, range(self.num_labels)))
 
     @classmethod
     def of(cls, contents: ModelContents) -> Model:
         """Return the model that has these contents."""
         return cls(contents.engine(), contents.frontend, contents=contents)
+
+    def independent_of_blocks(self) -> Model:
+        """Return the same model, slower, whose answer to a document does not depend on those asked with it.
+
+        Otherwise the last bits of a score do, as sums that are shared are added up in another order.
+        """
+        model = copy(self)
+        model._engine = self._engine.independent_of_blocks()
+        return model
 
     @property
     def takes_text(self) -> bool:
@@ -71,8 +89,9 @@ class Model:
             threshold: leave out labels of a smaller probability.
 
         Raises:
-            UsageError: documents of the wrong kind or width.
+            UsageError: documents of the wrong kind or width, a feature that is not finite, or k or threshold of none.
         """
+        check_threshold(threshold)
         labels, scores = self.top_k(documents, k)
         names, num_labels = self.label_names, self.num_labels
         return [
@@ -95,7 +114,7 @@ class Model:
 
     def top_k_log_odds(self, documents: Documents, k: int, *, progress: Progress = silent) -> tuple[Ints, Floats]:
         """Return the labels of `top_k` with their log-odds, or with the authors' sums; -inf for padding."""
-        if not isinstance(k, int | np.integer) or k < 1:
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
         X = self.features(documents)
         k = min(k, self.num_labels)
@@ -129,7 +148,7 @@ class Model:
                 expected=f"{self.num_features:,}",
                 found=f"{documents.shape[1]:,}",
             )
-        return weigh_rows(sp.csr_matrix(documents, dtype=np.float32), self._idf)
+        return weigh_rows(given_rows(documents), self._idf)
 
     def _no_words(self) -> UsageError:
         return UsageError(
@@ -149,10 +168,21 @@ class Model:
         model_folder.write(Path(folder), self.contents)
 
 
+def check_threshold(threshold: object) -> None:
+    """Raise UsageError where that is no probability."""
+    if isinstance(threshold, bool | np.bool_) or not isinstance(threshold, Real) or not 0 <= float(threshold) <= 1:
+        raise UsageError("the threshold has to be a number from 0 to 1", found=repr(threshold))
+
+
 def load(folder: str | Path) -> Model:
     """Load a model that `Model.save` or `xmlcli export` wrote.
 
     Raises:
         ArtifactError: there is none, it is damaged, or of a later format.
     """
-    return Model.of(model_folder.read(Path(folder)))
+    folder = Path(folder)
+    contents = model_folder.read(folder)
+    try:
+        return Model.of(contents)
+    except ArtifactError as error:  # of the vocabulary
+        raise model_folder.damaged(folder, " ".join(str(error).split())) from error

@@ -13,7 +13,7 @@ import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import scipy.sparse as sp
@@ -55,7 +55,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def save_csr(path: Path, matrix: sp.csr_matrix | sp.csr_array) -> None:
+def save_csr(path: Path | BinaryIO, matrix: sp.csr_matrix | sp.csr_array) -> None:
     """Write an uncompressed `.npz` that `scipy.sparse.load_npz` reads; the matrix itself is left as it is."""
     if not matrix.has_canonical_format:
         matrix = matrix.copy()

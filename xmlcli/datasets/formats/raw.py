@@ -98,6 +98,10 @@ class FileProblems:
             cut = found if len(found) <= 80 else f"{found[:77]}..."
             self._shown.append(f"{self.unit} {line}: expected {expected}, found {cut}")
 
+    def told(self) -> str:
+        """Return what was noted, in one line."""
+        return "; ".join(self._shown)
+
     def raise_if_any(self) -> None:
         """Raise one DatasetError for all that was noted; do nothing where all is well."""
         if not self.count:
