@@ -51,7 +51,7 @@ def write(path: Path, form: str = "csr", faults: Faults | None = None, method: i
 
 def _faulty(form: str = "csr", method: int = zipfile.ZIP_STORED, **values: object) -> Write:
     """Return what writes a matrix some of whose members are other arrays, or other bytes."""
-    faults = {name: value if value is None or isinstance(value, bytes) else npy(value) for name, value in values.items()}
+    faults = {n: value if value is None or isinstance(value, bytes) else npy(value) for n, value in values.items()}
     return partial(write, form=form, faults=faults, method=method)
 
 
@@ -181,7 +181,9 @@ MALFORMED: dict[str, Write] = {
     "header of minus signs": _faulty(data=header("-" * 4000, _ONES)),
     "header of quotes": _faulty(data=header("'''", _ONES)),
     "header that calls": _faulty(data=header("__import__('os').getcwd()", _ONES)),
-    "header of another dtype": _faulty(data=header("{'descr': '<f3', 'fortran_order': False, 'shape': (3,), }\n", _ONES)),
+    "header of another dtype": _faulty(
+        data=header("{'descr': '<f3', 'fortran_order': False, 'shape': (3,), }\n", _ONES)
+    ),
     "header of a nested dtype": _faulty(
         data=header("{'descr': '(1000000000,)f4', 'fortran_order': False, 'shape': (3,), }\n", _ONES)
     ),
