@@ -1,13 +1,15 @@
-"""How much memory this process has held, and giving back what was freed."""
+"""How much memory this process has held, giving back what was freed, and errors that say that none is left."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import sys
 
+import numpy as np
 import pytest
 
-from xmlcli.machine.memory import give_back_memory, peak_memory
+from xmlcli.machine.memory import give_back_memory, peak_memory, ran_out
 
 
 def test_the_peak_holds_what_was_held() -> None:
@@ -34,3 +36,26 @@ def test_memory_is_given_back_where_the_c_library_can(monkeypatch: pytest.Monkey
     monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("there is no glibc"))
     give_back_memory()
     assert asked == [0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        np._core._exceptions._ArrayMemoryError((10**12,), np.dtype("f4")),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory: you tried"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_libraries_say_in_several_ways_that_memory_ran_out(error: Exception) -> None:
+    assert ran_out(error)
+    wrapped = ValueError("something else")
+    wrapped.__cause__ = error
+    assert ran_out(wrapped)
+
+
+@pytest.mark.parametrize("error", [ValueError("can't start new thread"), OSError(errno.ENOSPC, "full"), RuntimeError()])
+def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
+    assert not ran_out(error)

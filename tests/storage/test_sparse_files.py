@@ -1,4 +1,4 @@
-"""Sparse matrices from `.npz`: good ones are read as SciPy reads them, each bad one is told."""
+"""Sparse matrices from `.npz`: good ones of any writer are read as SciPy reads them, each bad one is told."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xmlcli.storage.artifacts import Artifact
 from xmlcli.storage.sparse_files import SparseFileError, read_csr, read_stored
 
 NOT_SEEN_BY_MAPS = {"checksum"}
-_HEADER_OF_THREE = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}"
+ONES = np.ones(3, np.float32).tobytes()
 DENSE = sp.random(7, 5, 0.5, random_state=0, dtype=np.float64).toarray()
 
 
@@ -86,11 +86,11 @@ def test_matrices_of_any_writer_are_read(form: str, dtype: str, compressed: bool
     [
         {"indices": npy(np.array([1, 3, 0], ">i8")), "indptr": npy(np.array([0, 2, 2, 3], np.uint32))},
         {"format": npy("csr"), "_is_array": npy(True)},
-        {"data": header("{'shape':(3L,),'fortran_order': True,'descr':'<f4'}", np.ones(3, np.float32).tobytes())},
-        {"data": header(_HEADER_OF_THREE, np.ones(3, "f4").tobytes(), version=3)},
+        {"data": header("{'shape':(3L,),'fortran_order': True,'descr':'<f4'}", ONES)},
+        {"data": header("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", ONES, version=3)},
         {"more": b"something else"},
     ],
-)  # fmt: skip
+)
 def test_arrays_of_any_writer_are_read(changed: dict[str, bytes], tmp_path: Path) -> None:
     hostile_matrices.write(tmp_path / "m.npz", faults=changed)
     with (tmp_path / "m.npz").open("rb") as content:

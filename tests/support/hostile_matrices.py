@@ -51,9 +51,7 @@ def write(path: Path, form: str = "csr", faults: Faults | None = None, method: i
 
 def _faulty(form: str = "csr", method: int = zipfile.ZIP_STORED, **values: object) -> Write:
     """Return what writes a matrix some of whose members are other arrays, or other bytes."""
-    faults = {
-        name: value if value is None or isinstance(value, bytes) else npy(value) for name, value in values.items()
-    }
+    faults = {n: value if value is None or isinstance(value, bytes) else npy(value) for n, value in values.items()}
     return partial(write, form=form, faults=faults, method=method)
 
 

@@ -28,8 +28,13 @@ from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
 from xmlcli.cli.train import train_cli
 from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
+from xmlcli.machine.memory import ran_out
 from xmlcli.version import __version__
 
+_NO_MEMORY = (
+    "memory ran out; what to do: end other programs, raise the limit (ulimit -v), or train with less: "
+    "--profile fast, or --max-documents N"
+)
 _MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
 
 app = typer.Typer(
@@ -112,9 +117,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # a folder that cannot be written, a full disk
-        if error.errno is None:
+    except Exception as error:
+        if ran_out(error):
+            sys.exit(_fail(_NO_MEMORY))
+        if not isinstance(error, OSError) or error.errno is None:
             raise
+        # a folder that cannot be written, a full disk
         sys.exit(_fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)))
     if code == EXIT_INTERRUPTED:
         tell("interrupted; the same command goes on from here", "red")

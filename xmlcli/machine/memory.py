@@ -1,10 +1,33 @@
-"""Measure and release the memory of this process."""
+"""Measure and release the memory of this process, and tell when none was left."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import resource
 import sys
+
+_WITHOUT_MEMORY = (
+    "can't start new thread",  # Python, which has no memory for its stack
+    "can't allocate memory",  # torch
+    "failed to map segment",  # the loader of shared libraries
+    "cannot allocate memory",
+    "cannot apply additional memory protection",
+    "unable to allocate memory",
+)
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error, or one that it came of, says that memory ran out. Libraries say so in several ways."""
+    seen: BaseException | None = error
+    while seen is not None:
+        words = str(seen).lower()
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno == errno.ENOMEM):
+            return True
+        if isinstance(seen, RuntimeError | ImportError | OSError) and any(part in words for part in _WITHOUT_MEMORY):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def peak_memory() -> int:
