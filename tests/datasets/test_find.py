@@ -166,3 +166,10 @@ def test_names_of_published_collections_are_distinct() -> None:
     assert len(names) - len(set(names)) == sum(  # short names that only drop the punctuation are allowed
         simplified(short) == simplified(known.name) for known in KNOWN_DATASETS for short in known.short_names
     )
+
+
+def test_a_home_that_is_nobodys_is_told() -> None:
+    with pytest.raises(DatasetError, match="no home folder"):
+        locate("~nobody-of-that-name/x", [])
+    with pytest.raises(DatasetError, match="no home folder"):
+        data_folders(Path(), {"XMLCLI_DATA": "~nobody-of-that-name"})

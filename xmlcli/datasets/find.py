@@ -52,7 +52,7 @@ def data_folders(root: Path, environ: Mapping[str, str] = os.environ) -> list[Pa
     Raises:
         DatasetError: XMLCLI_DATA names a folder that does not exist.
     """
-    listed = [Path(part).expanduser() for part in environ.get(DATA_VARIABLE, "").split(os.pathsep) if part]
+    listed = [as_path(part) for part in environ.get(DATA_VARIABLE, "").split(os.pathsep) if part]
     for folder in listed:
         if not folder.is_dir():
             raise DatasetError(
@@ -79,7 +79,7 @@ def locate(dataset: str, folders: Sequence[Path]) -> DatasetFolder:
     if dataset.lower() == DEMO:
         return DatasetFolder(DEMO, None, DEMO)
     if _is_path(dataset) or layouts.is_table(Path(dataset)):
-        path = Path(dataset).expanduser()
+        path = as_path(dataset)
         if path.is_dir():
             return open_folder(path)
         if not path.exists():
@@ -93,6 +93,16 @@ def locate(dataset: str, folders: Sequence[Path]) -> DatasetFolder:
         for path in exact or [path for path in present if simplified(path.name) in wanted]:
             return open_folder(path)
     raise _absent(dataset, known, folders) if known else _unknown(dataset, folders)
+
+
+def as_path(text: str) -> Path:
+    """Return a path, of which `~` or `~name` stands for a home. Raises DatasetError where there is no such."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise DatasetError(
+            f"no home folder for {text}", remedy=f"for a folder of that name write .{os.sep}{text}"
+        ) from None
 
 
 def _is_path(dataset: str) -> bool:

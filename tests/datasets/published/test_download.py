@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.http_server import Behaviour, serving
 
-from xmlcli.datasets.published.download import Patience, download
+from xmlcli.datasets.published.download import Patience, _count, _Part, download
 from xmlcli.errors import DatasetError
 
 CONTENT = bytes(range(256)) * 4096
@@ -107,6 +107,36 @@ def test_only_http_is_followed(tmp_path: Path) -> None:
         download("file:///etc/hostname", tmp_path / "f")
     message = fails(tmp_path, Behaviour(redirect="file:///etc/hostname"))
     assert "could not be downloaded" in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[",
+        "http://",
+        "http:///x",
+        "http://a:b/",
+        "http://a:99999999/",
+        "http://a b/",
+        "http://a/\r\nX: y",
+        "http://\u00e9/",
+    ],
+)
+def test_an_address_that_cannot_be_asked_is_refused_at_once(tmp_path: Path, url: str) -> None:
+    with pytest.raises(DatasetError, match="cannot be downloaded"):
+        download(url, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("stated", ["\u00b2", "9" * 5000, "-1", ""])
+def test_a_length_that_is_no_number_is_none(stated: str) -> None:
+    assert _count(stated) is None
+    assert _count("12") == 12
+
+
+def test_a_note_that_is_nested_deep_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.part.json").write_text("[" * 100_000)
+    assert _Part(tmp_path / "a", "http://x").validator() is None
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -190,3 +190,8 @@ def test_every_address_is_of_its_publisher() -> None:
     assert eurlex is not None
     assert all("id=0B3lPMIHmG6vGU0VTR1pCejFpWjg&" in address for address in eurlex.addresses)
     assert eurlex.addresses[0].startswith("https://drive.usercontent.google.com/download?")
+
+
+def test_an_address_longer_than_a_file_name_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="could not be fetched"):
+        fetch(known(f"http://127.0.0.1:1/{'a' * 300}"), tmp_path / "data", patience=BRAVE)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
+from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix, without_mark
 from xmlcli.datasets.formats.streams import numbered_lines
 from xmlcli.progress import Progress, silent
 
@@ -71,7 +71,7 @@ def read_label_names(path: Path) -> list[str]:
     problems = FileProblems(path)
     names: list[str] = []
     if path.suffix == ".txt":
-        return [_name(line) for _, line in numbered_lines(path, None, silent)]
+        return [_name(without_mark(line, number)) for number, line in numbered_lines(path, None, silent)]
     for number, line in numbered_lines(path, None, silent):
         record = _parse(line, number, problems)
         if record is None:
@@ -96,7 +96,7 @@ def _name(line: bytes) -> str:
 def _parse(line: bytes, number: int, problems: FileProblems) -> dict[str, object] | None:
     """Return the JSON object of a line, or note what it is instead and return None."""
     try:
-        record = orjson.loads(line)
+        record = orjson.loads(without_mark(line, number))
     except orjson.JSONDecodeError as error:
         problems.add(number, "a JSON object", f"{_start(line)} ({error})")
         return None

@@ -82,8 +82,9 @@ def read_named(read: Callable[[str, NameTable], NamedFile], *, has_test: bool) -
     met = table.names()
     by_number = all(name.isascii() and name.isdigit() for name in met)
 
-    def rank(number: int) -> tuple[bool, int, str]:
-        return number >= num_train, int(met[number]) if by_number else 0, met[number]
+    def rank(number: int) -> tuple[bool, int, str, str]:
+        digits = met[number].lstrip("0") if by_number else ""  # compared as numbers are, however many they are
+        return number >= num_train, len(digits), digits, met[number]
 
     final = sorted(range(len(met)), key=rank)
     order = np.empty(len(met), dtype=np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from xmlcli.errors import DatasetError
 
 SHOWN_PROBLEMS = 10
+_MOST_DIGITS = 15
 SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8), or: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
 
 
@@ -137,6 +139,11 @@ def check_rows(path: Path, num_rows: int, other: Path, expected: int) -> None:
         )
 
 
+def without_mark(line: bytes, number: int) -> bytes:
+    """Return a line without the mark that some editors put before the first one."""
+    return line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+
+
 def read_names(path: Path, expected: int | None) -> list[str]:
     """Read one name a line, in UTF-8; the published `Xf.txt` and `Yf.txt` may also be Latin-1.
 
@@ -153,6 +160,7 @@ def read_names(path: Path, expected: int | None) -> list[str]:
         if path.name not in ("Xf.txt", "Yf.txt"):
             raise DatasetError(f"{path}: not UTF-8 text ({error})") from error
         text = content.decode("latin-1")
+    text = text.removeprefix("\ufeff")
     names = [name.removesuffix("\r") for name in text.removesuffix("\n").split("\n")]
     if expected is not None and len(names) != expected:
         expected_lines = f"{expected:,}, one a name"
@@ -175,7 +183,7 @@ def read_filter(path: Path, num_rows: int, num_labels: int) -> npt.NDArray[np.in
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.split()
-            if len(fields) == 2 and all(field.isascii() and field.isdigit() for field in fields):
+            if len(fields) == 2 and all(f.isascii() and f.isdigit() and len(f) <= _MOST_DIGITS for f in fields):
                 row, label = int(fields[0]), int(fields[1])
                 if row < num_rows and label < num_labels:
                     pairs.append((row, label))

@@ -10,7 +10,7 @@ import ast
 import csv
 import importlib
 import io
-import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,21 @@ import orjson
 
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable
 from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, FileProblems, TableColumns
-from xmlcli.datasets.formats.streams import decoded, numbered_lines, open_stream, plain_suffix
+from xmlcli.datasets.formats.streams import (
+    MOST_LINE_BYTES,
+    bounded_lines,
+    decoded,
+    numbered_lines,
+    open_stream,
+    plain_suffix,
+)
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
 _ROWS_A_REPORT = 20_000
 _DELIMITERS = ",;\t"
+_MOST_LITERAL = 1 << 16
+"""Python's own reader of a list takes hundreds of times as much memory as the list."""
 
 Record = Mapping[str, Any]
 
@@ -99,15 +108,33 @@ def _labels(value: object, columns: TableColumns, number: int, problems: FilePro
     if value is None:
         return []
     if type(value) is str:
-        names = _listed(value)
-        return _stripped(value.split(columns.separator) if names is None else names)
+        names = _named(value, columns, number, problems)
+        return None if names is None else _stripped(names)
     if type(value) is int:
         return [str(value)]
     if type(value) is list and all(type(name) in (str, int) for name in value):
         return _stripped(map(str, value))
-    found = f"{value!r}"
-    problems.add(number, f"a text or a list of texts under {columns.labels!r}", found)
+    problems.add(number, f"a text or a list of texts under {columns.labels!r}", repr(value))
     return None
+
+
+def _named(text: str, columns: TableColumns, number: int, problems: FileProblems) -> list[str] | None:
+    """Return the labels in a text, a list of them as JSON or Python write it or divided at the separator."""
+    if text[:1] != "[" or text[-1:] != "]":
+        return text.split(columns.separator)
+    names = _listed(text)
+    if names is None and len(text) > _MOST_LITERAL:
+        problems.add(number, f"a list as JSON writes it, or of at most {_MOST_LITERAL:,} characters", text[:40])
+        return None
+    if names is not None and not all(name.isascii() or is_whole(name) for name in names):
+        problems.add(number, "labels of whole characters", ascii(text), "write the list as JSON in UTF-8")
+        return None
+    return text.split(columns.separator) if names is None else names
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text has no half characters (lone surrogates), which no file can hold."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _stripped(names: Iterable[str]) -> list[str]:
@@ -116,16 +143,21 @@ def _stripped(names: Iterable[str]) -> list[str]:
 
 def _listed(text: str) -> list[str] | None:
     """Return the texts of a list as JSON or Python write it, such as pandas puts into CSV, or None for other text."""
-    if text[:1] != "[" or text[-1:] != "]":
-        return None
-    for parse in (orjson.loads, ast.literal_eval):
+    for parse in (orjson.loads, _literal) if len(text) <= _MOST_LITERAL else (orjson.loads,):
         try:
             found = parse(text)
+            if type(found) is list and all(type(name) in (str, int) for name in found):
+                return list(map(str, found))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
-        if type(found) is list and all(type(name) in (str, int) for name in found):
-            return list(map(str, found))
     return None
+
+
+def _literal(text: str) -> object:
+    """Return the value of a Python literal, without Python's warnings of how it is written."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.literal_eval(text)
 
 
 def _shown(record: Record, column: str) -> str:
@@ -139,11 +171,11 @@ def _csv_records(
     total = path.stat().st_size
     with open_stream(path) as (content, position), _long_fields():
         lines = io.TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        first, before = lines.readline(), 1
+        first, before = lines.readline(MOST_LINE_BYTES), 1
         if first.strip('"\r\n').startswith("sep="):  # as Excel names the delimiter
-            first, before = lines.readline(), 2
+            first, before = lines.readline(MOST_LINE_BYTES), 2
         delimiter, header = _header(path, first, wanted)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(bounded_lines(lines.readline, path), delimiter=delimiter, strict=True)
         while True:
             number = reader.line_num + before + 1
             try:
@@ -207,10 +239,10 @@ def _bytes_shown(text: str) -> str:
 
 
 class _long_fields:  # noqa: N801  a context manager used as a word
-    """Let CSV fields be of any length while a file is read."""
+    """Let CSV fields be as long as lines may be while a file is read."""
 
     def __enter__(self) -> None:
-        self._before = csv.field_size_limit(sys.maxsize)
+        self._before = csv.field_size_limit(MOST_LINE_BYTES)
 
     def __exit__(self, *_: object) -> None:
         csv.field_size_limit(self._before)
@@ -256,5 +288,5 @@ def _parquet_records(path: Path, wanted: tuple[str, ...], progress: Progress) ->
                 number += 1
                 yield number, record
             progress(f"read {path.name}", number, file.metadata.num_rows)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these kinds
+    except (OSError, ValueError, NotImplementedError, TypeError, LookupError) as error:  # of which pyarrow's own are
         raise DatasetError(f"{path}: damaged Parquet file", found=str(error)) from error

@@ -26,6 +26,7 @@ from xmlcli.version import __version__
 _BLOCK = 1 << 18
 _TIMEOUT_SECONDS = 60
 _MOST_BYTES = 64 << 30
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class _Part:
         try:
             note = json.loads(self.note_path.read_text(encoding="utf-8"))
             return str(note["validator"]) if note["url"] == self.url and note["validator"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def size(self) -> int:
@@ -104,7 +105,7 @@ def download(
         DatasetError: the server refuses, breaks off without end, or sends another file than expected. Nothing is
             left then. After an interruption (Ctrl-C, kill) the part remains.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not _is_address(url):
         raise DatasetError(f"{url} cannot be downloaded", expected="an address that begins with http:// or https://")
     part = _Part(target, url)
     try:
@@ -116,6 +117,22 @@ def download(
         raise
     part.path.replace(target)
     part.note_path.unlink(missing_ok=True)
+
+
+def _is_address(url: str) -> bool:
+    """Whether a text is an address with a host that can be asked."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # ValueError where it is no number
+    except ValueError:
+        return False
+    plain = url.isascii() and url.isprintable() and " " not in url
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _count(text: str) -> int | None:
+    """Return a number of bytes as a server states it, None where it states none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _persist(part: _Part, patience: Patience, progress: Progress) -> None:
@@ -179,12 +196,12 @@ def _receive(part: _Part, progress: Progress) -> None:
 
 def _begin(part: _Part, response: Any, have: int) -> int | None:
     """See whether the server goes on or begins anew, and return the size of the whole file where it says so."""
-    length = response.headers.get("Content-Length", "")
-    size = int(length) if length.isdigit() else None
+    size = _count(response.headers.get("Content-Length", ""))
     if response.status == 206:
         unit_and_range, _, whole = response.headers.get("Content-Range", "").partition("/")
         if unit_and_range.startswith(f"bytes {have}-"):
-            return int(whole) if whole.isdigit() else None if size is None else have + size
+            stated = _count(whole)
+            return stated if stated is not None else None if size is None else have + size
         part.remove()
         raise _BrokenOffError("the server sent another part than asked for")
     etag = response.headers.get("ETag", "")

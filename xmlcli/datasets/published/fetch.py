@@ -11,9 +11,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from xmlcli.datasets.find import DatasetFolder, open_folder
+from xmlcli.datasets.find import DatasetFolder, as_path, open_folder
 from xmlcli.datasets.formats import layouts
 from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
@@ -80,12 +79,11 @@ def _obtain(
     known: KnownDataset, address: str, staging: Path, patience: Patience | None, progress: Progress, *, checked: bool
 ) -> Path:
     """Download and unpack from one address; the folder inside `staging` that holds the collection."""
-    archive = Path(address).expanduser()
-    mine = not archive.is_file()
+    mine = "://" in address
+    archive = staging / "archive" if mine else as_path(address)
+    if not mine and not archive.is_file():
+        raise DatasetError(f"no file {address}", expected="an http address, or an archive on this machine")
     if mine:
-        if not urlsplit(address).scheme:
-            raise DatasetError(f"no file {address}", expected="an http address, or an archive on this machine")
-        archive = staging / "archive"
         download(address, archive, md5=known.md5 if checked else None, patience=patience, progress=progress)
     try:
         unpack(archive, staging / "unpacked", progress=progress)

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from xmlcli.datasets.formats.streams import size_bound
 from xmlcli.datasets.published.tar_stream import TooLargeError, is_tar, open_tar
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 
 MOST_MEMBERS = 10_000
 LEAST_BOUND = 256 << 20
-LARGEST_RATIO = 30
 MOST_DIRECTORY_BYTES = 8 << 20
 _BLOCK = 1 << 20
 _SHOWN_NAME = 80
@@ -46,11 +46,6 @@ class _Content(Protocol):
 Member = tuple[str, bool, _Content | None]
 
 
-def size_bound(archive: Path) -> int:
-    """Return how many bytes an archive may unpack to: thirty times its own size, at least 256 MiB."""
-    return max(LEAST_BOUND, LARGEST_RATIO * archive.stat().st_size)
-
-
 def unpack(archive: Path, folder: Path, *, bound: int | None = None, progress: Progress = silent) -> None:
     """Unpack a zip or tar file (plain, gzip, bzip2, xz) into a new folder.
 
@@ -63,7 +58,7 @@ def unpack(archive: Path, folder: Path, *, bound: int | None = None, progress: P
     Raises:
         DatasetError: it is no archive, damaged, or has a member of a kind that is refused.
     """
-    most = size_bound(archive) if bound is None else bound
+    most = size_bound(archive, LEAST_BOUND) if bound is None else bound
     folder.mkdir(parents=True)
     try:
         _unpack(archive, folder, most, progress)
