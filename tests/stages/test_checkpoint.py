@@ -180,8 +180,8 @@ def test_files_are_forced_to_the_disk_before_they_take_the_place_of_others(
 def test_ranks_go_back_to_the_newest_step_that_all_have_whole(tmp_path: Path) -> None:
     of_ranks = {rank: checkpoint_of_rank(tmp_path, rank, others=[]) for rank in (0, 1)}
     for step in (3, 4):
-        for checkpoint, _ in of_ranks.values():
-            checkpoint.save(step)
+        for of_rank, _ in of_ranks.values():
+            of_rank.save(step)
     cut_half(tmp_path / "c" / "model-1-of-2-b.safetensors")
     assert checkpoint_of_rank(tmp_path, 1, others=[3, 4])[0].restore() == 3
     checkpoint, _ = checkpoint_of_rank(tmp_path, 0, others=[3, -1])
