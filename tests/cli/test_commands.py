@@ -289,17 +289,18 @@ def test_a_users_own_pipeline_with_a_base_is_a_profile_and_its_settings_are_writ
     assert settings == default | {"cycles": 1, "clf": default["clf"] | {"epochs": 3}}
 
 
-def test_a_recorded_override_of_a_retired_setting_is_left_out_where_it_is_what_is_used(
+def test_a_published_setting_that_is_retired_is_left_out_where_it_is_what_is_used(
     fake: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ("--root", str(tmp_path))
     assert main(monkeypatch, "train", "--dataset", "demo", "--device", "cpu", *place, *SMALL) == 0
-    path = tmp_path / "runs" / "demo" / "run.json"
+    path = tmp_path / "snapshots" / "demo" / "snapshot.json"
     record = json.loads(path.read_text())
     for value, code in ((1.0, 0), (0.5, 2)):
-        path.write_text(json.dumps(record | {"overrides": record["overrides"] | {"clf.residual_rate": value}}))
+        clf = record["settings"]["clf"] | {"residual_rate": value}
+        path.write_text(json.dumps(record | {"settings": record["settings"] | {"clf": clf}}))
         assert main(monkeypatch, "evaluate", "-m", "P@1", *place) == code
-    assert "the program always uses 1.0" in capsys.readouterr().err
+    assert "clf.residual_rate: no such key" in capsys.readouterr().err
 
 
 def test_an_option_without_effect_warns(

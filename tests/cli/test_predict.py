@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,12 @@ from support import small_model
 from support.command_line import main
 from support.small_model import PROJECT, texts_and_labels
 
+from xmlcli.config.resolved import overridden
 from xmlcli.datasets.documents import BLOCK
+from xmlcli.runs.snapshot import published
+from xmlcli.runs.trained_run import TrainedRun
 from xmlcli.serving.model import Model, load
+from xmlcli.storage.workspace import Workspace
 
 TEXTS = texts_and_labels(40, 5)[0]
 
@@ -73,20 +78,27 @@ def test_a_dataset_by_name_predicts_with_the_settings_it_was_trained_with(
     place = ("--root", str(small_model.run()), "--dataset", str(small_model.run() / "data" / "subjects"))
     assert main(monkeypatch, "predict", *place, "--text", "storms0 storms1 storms2", "-k", "1") == 0
     assert "storms" in capsys.readouterr().out
-    assert main(monkeypatch, "predict", *place, "--text", "storms0", "--set", "cycles=2") == 2
-    assert "no evaluation artifact" in capsys.readouterr().err
+    assert main(monkeypatch, "predict", *place, "--text", "storms0", "--set", "cycles=1", "--text-column", "body") == 0
 
 
-def test_documents_vote_as_they_did_when_the_combination_was_fitted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("setting", ["cycles=2", "seed=2", "evaluate.voters=null", "model.activation=relu"])
+def test_settings_other_than_those_of_the_training_are_refused_and_name_the_command(
+    setting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ("--root", str(small_model.run("works")), "--dataset", str(small_model.run("works") / "data" / "works"))
+    place = ("--root", str(small_model.run()), "--dataset", str(small_model.run() / "data" / "subjects"))
+    assert main(monkeypatch, "predict", *place, "--text", "storms0", "--set", setting) == 2
+    said = capsys.readouterr().err
+    assert f"expected: {setting.replace('=', ' = ').replace('relu', chr(34) + 'relu' + chr(34))}" in said
+    assert f"xmlcli train --dataset {small_model.run() / 'data' / 'subjects'} --set cycles=" in said
+
+
+@pytest.mark.parametrize("voters", [None, 3])
+def test_documents_vote_as_they_did_when_the_combination_was_fitted(voters: int | None) -> None:
     text = small_model.works_in_volumes(1, 7)[0][0]
-    answers = []
-    for settings in ((), ("--set", "evaluate.voters=null"), ("--set", "evaluate.voters=3")):
-        assert main(monkeypatch, "predict", *place, "--text", text, *settings) == 0
-        answers.append(capsys.readouterr().out)
-    assert len(set(answers)) == 1
+    training = published(Workspace(small_model.run("works"), "works"))
+    other = replace(training, config=overridden(training.config, {"evaluate.voters": voters}))
+    answers = [TrainedRun(one).model().predict([text]) for one in (training, other)]
+    assert answers[0] == answers[1]
 
 
 def test_predicting_loads_neither_torch_nor_scikit_learn() -> None:

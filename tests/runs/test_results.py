@@ -10,19 +10,19 @@ from support.fake_stages import make_config, make_session
 from xmlcli.errors import UsageError
 from xmlcli.runs import results, runner
 from xmlcli.runs.plan import find_call, plan
+from xmlcli.runs.snapshot import Training, published
 from xmlcli.stages.call import Call, RunId
 from xmlcli.storage import files
-from xmlcli.storage.workspace import Workspace
 
 CONFIG = make_config(cycles=2)
 PLAN = plan(CONFIG, RunId("demo"))
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     session = make_session(tmp_path_factory.mktemp("run"), CONFIG)
     runner.run(session, PLAN, PLAN)
-    return session.workspace
+    return published(session.workspace)
 
 
 @pytest.fixture
@@ -30,24 +30,24 @@ def call() -> Call:
     return find_call(PLAN, "evaluate", 2)
 
 
-def test_stored_metrics_are_read_in_any_case(workspace: Workspace, call: Call) -> None:
-    assert results.read_test_metrics(workspace, call, ["psp@5", "p@1"]) == {"PSP@5": 12.5, "P@1": 33.25}
-    assert results.read_test_metrics(workspace, call, []) == {"P@1": 33.25, "PSP@5": 12.5, "P@5": 20.0}
+def test_stored_metrics_are_read_in_any_case(training: Training, call: Call) -> None:
+    assert results.read_test_metrics(training, call, ["psp@5", "p@1"]) == {"PSP@5": 12.5, "P@1": 33.25}
+    assert results.read_test_metrics(training, call, []) == {"P@1": 33.25, "PSP@5": 12.5, "P@5": 20.0}
 
 
-def test_other_metrics_are_computed_from_the_stored_ranking(workspace: Workspace, call: Call) -> None:
+def test_other_metrics_are_computed_from_the_stored_ranking(training: Training, call: Call) -> None:
     # documents 0, 1, 2 have the label of their own number; each ranking is 0, 1, 2
-    found = results.read_test_metrics(workspace, call, ["P@3", "R@2"])
+    found = results.read_test_metrics(training, call, ["P@3", "R@2"])
     assert found == pytest.approx({"P@3": 100 / 3, "R@2": 200 / 3})
 
 
-def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(workspace: Workspace, call: Call) -> None:
+def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(training: Training, call: Call) -> None:
     with pytest.raises(UsageError, match=r"at most 3(.|\n)*evaluate\.top_k=7"):
-        results.read_test_metrics(workspace, call, ["P@7"])
+        results.read_test_metrics(training, call, ["P@7"])
 
 
-def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call) -> None:
-    report = results.report(workspace, PLAN, call, [])
+def test_the_report_holds_what_the_issue_names(training: Training, call: Call) -> None:
+    report = results.report(training, call, [])
     assert set(report) == {
         "dataset",
         "cycle",
@@ -60,7 +60,7 @@ def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call)
     }
     assert (report["dataset"], report["cycle"], report["predict_ms_per_document"]) == ("demo", 2, 0.25)
     assert report["oracle"] == {"P@1": 90.0}
-    folder = workspace.root / "artifacts" / "demo"
+    folder = training.workspace.root / "artifacts" / "demo"
     needed = (
         "prepared/label_text_X.npz",
         "prepared/label_words.npz",
@@ -72,35 +72,27 @@ def test_the_report_holds_what_the_issue_names(workspace: Workspace, call: Call)
     assert report["model_bytes"] == sum((folder / name).stat().st_size for name in needed)
 
 
-def test_training_time_counts_what_the_model_follows_from_and_nothing_else(workspace: Workspace, call: Call) -> None:
+def test_training_time_counts_what_the_model_follows_from_and_nothing_else(training: Training, call: Call) -> None:
     def seconds(name: str) -> float:
-        return float(files.read_json(workspace.record(name))["provenance"]["seconds"])
+        return float(files.read_json(training.workspace.record(name))["provenance"]["seconds"])
 
     first = ("init-clf", "embed-labels-1", "shortlist-1", "train-clf-1", "embed-labels-2")
-    report = results.report(workspace, PLAN, find_call(PLAN, "evaluate", 1), [])
+    report = results.report(training, find_call(PLAN, "evaluate", 1), [])
     assert report["train_seconds"] == pytest.approx(sum(map(seconds, first)), abs=1e-3)
     second = (*first, "shortlist-2", "train-clf-2", "embed-labels-3")
-    both = results.report(workspace, PLAN, call, [])
+    both = results.report(training, call, [])
     assert both["train_seconds"] == pytest.approx(sum(map(seconds, second)), abs=1e-3)
 
 
 def test_a_cost_that_is_not_on_record_is_null(tmp_path: Path, call: Call) -> None:
     session = make_session(tmp_path, CONFIG)
     runner.run(session, PLAN, PLAN)
-    session.workspace.record("train-clf-1").unlink()
-    assert results.report(session.workspace, PLAN, call, [])["train_seconds"] is None
+    training = published(session.workspace)
+    training.workspace.record("train-clf-1").unlink()
+    assert results.report(training, call, [])["train_seconds"] is None
 
 
-def test_there_is_a_summary_row_for_every_cycle(workspace: Workspace) -> None:
-    rows = results.summaries(workspace, PLAN)
+def test_there_is_a_summary_row_for_every_cycle(training: Training) -> None:
+    rows = results.summaries(training)
     assert [(row.cycle, row.shortlist_recall) for row in rows] == [(1, 0.75), (2, 0.75)]
     assert rows[0].validation["P@5"] == rows[0].test["P@5"] == 20.0
-
-
-def test_the_last_trained_run_is_found_again(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing has been trained"):
-        results.last_run(tmp_path)
-    for name in ("first", "second"):
-        record = {"dataset": name, "profile": None, "overrides": {"seed": 2}, "finished": f"2024-01-0{len(name) - 4}"}
-        files.write_json(tmp_path / "runs" / name / "run.json", record)
-    assert results.last_run(tmp_path) == results.LastRun(RunId("second"), {"seed": 2})

@@ -15,7 +15,7 @@ from support.fake_stages import FAKES, embed_labels, make_config, make_session, 
 from support.paths import PROJECT
 
 from xmlcli.config.sections import Config
-from xmlcli.errors import ArtifactError, DatasetError
+from xmlcli.errors import ArtifactError, DamagedFileError, DatasetError
 from xmlcli.runs import runner
 from xmlcli.runs.identity import status, why_not_current
 from xmlcli.runs.plan import find_call, plan
@@ -187,6 +187,20 @@ def test_an_input_that_is_missing_names_the_command_that_makes_it(tmp_path: Path
     calls = plan(session.config, RUN)
     with pytest.raises(ArtifactError, match="xmlcli prepare --dataset demo"):
         runner.run(session, [find_call(calls, "init-clf", None)], calls)
+
+
+def test_an_input_with_a_flipped_bit_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    run(tmp_path, make_config(cycles=1))
+    session = make_session(tmp_path, make_config(cycles=1, shortlist__size=9))
+    calls = plan(session.config, RUN)
+    path = tmp_path / "artifacts" / "demo" / "cycle1" / "labels" / "Z.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="xmlcli embed-labels --dataset demo --cycle 1") as error:
+        runner.run(session, [find_call(calls, "shortlist", 1)], calls)
+    assert str(path) in str(error.value)
+    assert run(tmp_path, session.config) == ["embed-labels-1", "shortlist-1"]
 
 
 def test_a_record_keeps_identity_apart_from_what_it_cost(tmp_path: Path) -> None:

@@ -66,8 +66,14 @@ def test_the_next_holder_removes_what_killed_runs_left(tmp_path: Path) -> None:
     half = tmp_path / "runs" / "demo" / ".prepare.123.tmp.json"
     half.parent.mkdir(parents=True)
     half.write_text("{")
+    scratch = tmp_path / "scratch" / "demo" / "train-clf-1"
+    scratch.mkdir(parents=True)
+    of_checkpoint, of_record = scratch / ".model.123.tmp.safetensors", scratch.parent / ".verified.123.tmp.json"
+    for path in (of_checkpoint, of_record, scratch / "model.safetensors"):
+        path.write_text("{")
     with lock(Workspace(tmp_path, "demo")):
-        assert not any(path.exists() for path in [*leftovers, half])
+        assert not any(path.exists() for path in [*leftovers, half, of_checkpoint, of_record])
+        assert (scratch / "model.safetensors").exists()
         assert (base / "cycle1" / "clf").exists()
 
 

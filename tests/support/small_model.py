@@ -16,6 +16,7 @@ from xmlcli.config.load import load_config
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.runner import Session
+from xmlcli.runs.snapshot import published
 from xmlcli.runs.trained_run import TrainedRun
 from xmlcli.serving.contents import ModelContents
 from xmlcli.serving.model import Model
@@ -65,7 +66,8 @@ def run(what: str = "subjects") -> Path:
         pairs = zip(*MAKERS[what](count, len(split)), strict=True)
         lines = [json.dumps({"text": text, "labels": labels}) for text, labels in pairs]
         (folder / f"{split}.jsonl").write_text("\n".join(lines))
-    session = _session(root, what)
+    config = load_config(PROJECT / "pipelines" / "default.yaml", SMALL)
+    session = Session(Workspace(root, what), config, device="cpu", overrides=SMALL)
     calls = plan(session.config, RunId(str(folder)))
     runner.run(session, calls, calls)
     return root
@@ -73,8 +75,7 @@ def run(what: str = "subjects") -> Path:
 
 def trained(what: str = "subjects") -> TrainedRun:
     """The evaluated run."""
-    session, folder = _session(run(what), what), run(what) / "data" / what
-    return TrainedRun(session.workspace, session.config, plan(session.config, RunId(str(folder))))
+    return TrainedRun(published(Workspace(run(what), what)))
 
 
 @cache
@@ -88,8 +89,3 @@ def folder() -> Path:
     path = run() / "exported"
     Model.of(contents()).save(path)
     return path
-
-
-def _session(root: Path, what: str) -> Session:
-    config = load_config(PROJECT / "pipelines" / "default.yaml", SMALL)
-    return Session(Workspace(root, what), config, device="cpu", overrides=SMALL)

@@ -37,7 +37,7 @@ class Status:
 
 
 def status(session: Session, calls: Sequence[Call]) -> list[Status]:
-    """Return for each call of a plan whether it would run now; nothing is written."""
+    """Return for each call of a plan whether it would run now; nothing is written but what was hashed."""
     stale: dict[object, Call] = {}
     result = []
     for call in calls:
