@@ -102,9 +102,6 @@ def main() -> None:
         sys.exit(_fail(f"{' '.join(error.format_message().split())} (xmlcli --help shows how)"))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:  # a folder that cannot be written, a full disk
         if error.errno is None:
             raise
