@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from copy import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,3 +118,30 @@ def test_wrong_uses_are_told() -> None:
         XMLClassifier().fit(["a"], np.array([[2, 0]]))
     with pytest.raises(UsageError, match="same as text"):
         XMLClassifier().fit(["a", "b"], [[1], ["1"]])
+    with pytest.raises(UsageError, match="random_state"):
+        XMLClassifier(random_state=np.random.RandomState(0)).fit(["a", "b"], [[1], [2]])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [({"k": 0}, "k has to be"), ({"k": True}, "k has to be"), ({"threshold": 2}, "threshold has to be"),
+     ({"threshold": float("nan")}, "threshold has to be")],
+)  # fmt: skip
+def test_parameters_of_no_use_are_told_when_predicting(
+    fitted: XMLClassifier, parameters: dict[str, Any], said: str
+) -> None:
+    other = copy(fitted).set_params(**parameters)
+    with pytest.raises(UsageError, match=said):
+        other.predict(TEXTS[:2])
+
+
+def test_0_is_a_seed_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[object] = []
+
+    def note(_X: object, _Y: object, *, settings: dict[str, object], device: str) -> None:
+        seeds.append(settings.get("seed"))
+
+    monkeypatch.setattr("xmlcli.api.estimator.fit", note)
+    for seed in (0, np.int64(3), None):
+        XMLClassifier(random_state=seed).fit(["a"], [["x"]])
+    assert seeds == [0, 3, None]

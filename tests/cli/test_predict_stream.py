@@ -22,6 +22,7 @@ from support.small_model import PROJECT, texts_and_labels
 
 from xmlcli.cli import answers_out
 from xmlcli.cli.answers_out import Stopped, stopping
+from xmlcli.serving import answers
 
 TEXTS = texts_and_labels(300, 5)[0]
 OPERA = {"labels": ["opera"]}
@@ -52,7 +53,8 @@ def records(path: Path) -> list[dict[str, object]]:
 
 
 def test_scores_do_not_depend_on_how_a_pipe_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut after each byte, amid lines, and after one, seven and all documents."""
+    """Cut after each byte, amid lines, and after one, seven and all documents; equal to the last bit."""
+    monkeypatch.setattr(answers, "_DIGITS", 10)
     content, target, found = "".join(f"{text:<60}\n" for text in TEXTS).encode(), tmp_path / "found.jsonl", set()
     for size in (1, 61, 7 * 61, 100, 1 << 20):
         assert predict(monkeypatch, content, "-o", str(target), "-k", "9", size=size) == 0
@@ -183,8 +185,9 @@ def test_a_matrix_never_takes_the_place_of_a_device(
 COMMAND = [sys.executable, "-m", "xmlcli", "predict", "--model"]
 
 
-def test_a_reader_that_has_gone_ends_it_with_code_1_and_no_word() -> None:
-    command = [*COMMAND, str(small_model.folder()), "--input", "-"]
+@pytest.mark.parametrize("what", [("--input", "-"), ("--text", "opera0")])
+def test_a_reader_that_has_gone_ends_it_with_code_1_and_no_word(what: tuple[str, str]) -> None:
+    command = [*COMMAND, str(small_model.folder()), *what]
     with subprocess.Popen(
         command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

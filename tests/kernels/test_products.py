@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
-from xmlcli.kernels.products import QuantisedDense, chosen_products, sparse_product
+from xmlcli.kernels.products import QuantisedDense, chosen_products, product_by_row, sparse_product
 from xmlcli.machine import threads
 
 
@@ -56,3 +56,13 @@ def test_products_with_a_quantised_table_are_those_with_its_floats() -> None:
     assert (B.shape, len(B)) == ((30, 9), 30)
     some = np.array([4, 4, 29])
     assert (B[some].floats() == B.floats()[some]).all()
+
+
+@pytest.mark.parametrize("num_rows", [1, 3, 16, 17, 200])
+def test_a_product_by_row_does_not_depend_on_other_rows(num_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    A, W = (rng.standard_normal(shape).astype(np.float32) for shape in ((200, 40), (30, 40)))
+    whole = product_by_row(A, W)
+    assert np.allclose(whole, A @ W.T, atol=1e-4)
+    parts = [product_by_row(A[at : at + num_rows], W) for at in range(0, 200, num_rows)]
+    assert (np.vstack(parts) == whole).all()

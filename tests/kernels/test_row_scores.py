@@ -97,3 +97,14 @@ def test_a_document_scores_the_same_in_any_company_but_for_rounding(
     alone = [score_rows(X[i : i + 1], rows, candidates[i : i + 1])[0] for i in range(num_documents)]
     assert used <= {"_by_document"}
     assert np.allclose(together, np.reshape(alone, (num_documents, 3)), atol=1e-6)
+
+
+def test_independent_scores_are_those_of_each_document_alone() -> None:
+    """Few labels with long rows, which are otherwise scored for all their documents at once."""
+    rng = np.random.default_rng(5)
+    X = sp.random(200, 500, 0.02, "csr", np.float32, rng)
+    rows = SparseRows.of(sp.random(8, 500, 0.9, "csr", np.float32, rng))
+    candidates = np.tile(np.arange(8, dtype=np.int32), (200, 1))
+    alone = np.vstack([score_rows(X[i : i + 1], rows, candidates[i : i + 1]) for i in range(200)])
+    assert (score_rows(X, rows, candidates) != alone).any()
+    assert (score_rows(X, rows, candidates, independent=True) == alone).all()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +26,39 @@ def test_documents_of_the_wrong_kind_are_refused() -> None:
             model.predict(documents)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"documents\[1\](.|\n)*NoneType"):
         model.predict(["a", None])  # type: ignore[list-item]
-    for k in (0, 2.5, None, "3"):
+    for k in (0, -1, 2.5, None, "3", True, False):
         with pytest.raises(UsageError, match="1 or more"):
             model.predict(["a"], k)  # type: ignore[arg-type]
+    for threshold in (2, -0.1, float("nan"), True, None, "0.5", np.array([0.1, 0.2])):
+        with pytest.raises(UsageError, match="from 0 to 1"):
+            model.predict(["a"], threshold=threshold)  # type: ignore[arg-type]
+    assert model.predict(["ships0"], threshold=np.float32(0)) == model.predict(["ships0"], threshold=0)
     assert model.predict(["ships0"], np.int64(2)) == model.predict(["ships0"], 2)
+
+
+def a_model_of_features() -> Model:
+    """The small model as if its words were given features."""
+    contents = small_model.contents()
+    return Model.of(replace(contents, frontend=replace(contents.frontend, vocabulary=None)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("kind", [np.array, sp.csr_matrix, sp.csc_matrix, sp.coo_array])
+def test_features_that_are_not_finite_are_refused_by_their_row(kind: Callable[..., Any], value: float) -> None:
+    model = a_model_of_features()
+    X = np.zeros((5, model.num_features))
+    X[:, 1], X[3, 2] = 1, value
+    with pytest.raises(UsageError, match=r"not finite(.|\n)*documents\[3\]"):
+        model.predict(kind(X))
+
+
+def test_a_matrix_whose_indices_are_out_of_range_is_refused() -> None:
+    model = a_model_of_features()
+    for column in (-1, model.num_features, 10**6):
+        X = sp.csr_matrix((1, model.num_features), dtype=np.float32)
+        X.data, X.indices, X.indptr = np.ones(1, np.float32), np.array([column], np.int32), np.array([0, 1], np.int32)
+        with pytest.raises(UsageError, match="no valid sparse matrix"):
+            model.predict(X)
 
 
 def test_several_threads_get_the_answers_of_one() -> None:

@@ -114,9 +114,6 @@ def main() -> None:
         sys.exit(_fail(f"{' '.join(error.format_message().split())} (xmlcli --help shows how)"))
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
         if ran_out(error):
             sys.exit(_fail(_NO_MEMORY))
