@@ -89,7 +89,7 @@ def test_settings_other_than_those_of_the_training_are_refused_and_name_the_comm
     assert main(monkeypatch, "predict", *place, "--text", "storms0", "--set", setting) == 2
     said = capsys.readouterr().err
     assert f"expected: {setting.replace('=', ' = ').replace('relu', chr(34) + 'relu' + chr(34))}" in said
-    assert f"xmlcli train --dataset {small_model.run() / 'data' / 'subjects'} --set cycles=" in said
+    assert f"xmlcli train --dataset {small_model.run() / 'data' / 'subjects'} --set clf.min_documents=1000 " in said
 
 
 @pytest.mark.parametrize("voters", [None, 3])

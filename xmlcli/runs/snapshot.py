@@ -162,7 +162,7 @@ def last_trained(root: Path, on_ignored: Callable[[str], None]) -> Workspace:
         return max(found, key=lambda pair: pair[0])[1]
     if errors:
         raise errors[-1]
-    begun = [path for path in root.glob("runs/*/run.json") if _recorded_command(path)]
+    begun = [path for path in root.glob("runs/*/run.json") if _recorded(path)]
     if begun:
         newest = max(begun, key=lambda path: path.stat().st_mtime_ns)
         raise incomplete(Workspace(root, newest.parent.name))
@@ -276,14 +276,16 @@ def _damaged(workspace: Workspace, found: str, command: str) -> ArtifactError:
 
 def _command(workspace: Workspace, run: RunId | None) -> str:
     """Return the command that trains a run as it was last trained, as far as that is known."""
-    plain = RunId(workspace.run) if run is None else run
-    return _recorded_command(workspace.record("run")) or train_command(plain, {})
+    recorded = _recorded(workspace.record("run"))
+    if recorded is None:
+        return train_command(run or RunId(workspace.run), {})
+    return train_command(run or recorded[0], recorded[1])
 
 
-def _recorded_command(path: Path) -> str | None:
-    """Return the command that trains a run as run.json says; None where that is absent or damaged."""
+def _recorded(path: Path) -> tuple[RunId, Mapping[str, Any]] | None:
+    """Return the run and the overrides of a run.json; None where it is absent or damaged."""
     try:
         record = files.read_json(path) or {}
-        return train_command(_run(record), record["overrides"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return _run(record), record["overrides"]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
