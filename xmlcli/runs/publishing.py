@@ -49,7 +49,9 @@ def publish(session: Session, plan: Sequence[Call], *, trained: bool) -> Status 
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     is_same_model = before is not None and _of_model(before.identities) == _of_model(identities)
     finished = before.finished if before and is_same_model and not trained else now
-    training = Training(slot, run, session.config, session.overrides, identities, finished)
+    training = Training(
+        slot, run, session.config, session.overrides, identities, session.workspace.verified_path, finished
+    )
     if not fits:
         _write(training, sources, records)
     if before is None or describe(before) != describe(training):

@@ -43,6 +43,7 @@ class Training:
         workspace: where its files lie; of a published one the folder that its snapshot names.
         identities: the manifest's sha256 of every artifact.
         finished: when a command last completed it, as ISO 8601.
+        verified_path: the run's record of files that were compared with their hashes.
     """
 
     workspace: Workspace
@@ -50,6 +51,7 @@ class Training:
     config: Config
     overrides: Mapping[str, Any]
     identities: Mapping[Ref, str | None]
+    verified_path: Path = field(compare=False)
     finished: str = field(default="", compare=False)
 
     @cached_property
@@ -133,7 +135,8 @@ def measured(workspace: Workspace, config: Config, call: Call) -> Training:
     record = files.read_json(workspace.record(call.name)) or {}
     try:
         identities = {ref: record["identity"]["inputs"][kind] for kind, ref in call.inputs.items()}
-        return Training(workspace, call.run, config, {}, identities | {call.output: record["output"]})
+        identities |= {call.output: record["output"]}
+        return Training(workspace, call.run, config, {}, identities, workspace.verified_path)
     except (TypeError, KeyError):
         raise incomplete(workspace, call.run) from None
 
@@ -255,7 +258,8 @@ def _parse(content: Json, workspace: Workspace) -> Training:
     if not isinstance(hashes, dict) or set(hashes) != set(map(key_of, outputs)):
         raise ValueError("artifacts are not those of its plan")
     identities = {ref: hashes[key_of(ref)] for ref in outputs}
-    return Training(workspace.slot(slot), run, config, content["overrides"], identities, str(content["finished"]))
+    slot_workspace, finished = workspace.slot(slot), str(content["finished"])
+    return Training(slot_workspace, run, config, content["overrides"], identities, workspace.verified_path, finished)
 
 
 def _run(content: Json) -> RunId:

@@ -20,6 +20,7 @@ from xmlcli.shortlists.make_index import SearchVectors
 from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.storage import artifacts
 from xmlcli.storage.artifacts import Artifact
+from xmlcli.storage.verification import verify_opened
 
 
 class TrainedRun:
@@ -28,7 +29,8 @@ class TrainedRun:
     def __init__(self, training: Training, *, cycle: int | None = None) -> None:
         """Open a training's evaluation of a cycle, the last one by default.
 
-        Raises UsageError where there is none of that cycle, ArtifactError where an artifact is not the training's.
+        Raises UsageError where there is none of that cycle, ArtifactError where an artifact is not the training's, or a
+        file of it is damaged.
         """
         self._config = training.config
         call = find_call(training.plan, "evaluate", self._config.cycles if cycle is None else cycle)
@@ -36,6 +38,7 @@ class TrainedRun:
         inputs = {kind: training.read(ref) for kind, ref in call.inputs.items()}
         artifacts.check_agree(inputs)
         self._inputs = ModelArtifacts(**inputs)
+        verify_opened(self.artifacts(), training.verified_path)
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
