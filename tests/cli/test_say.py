@@ -95,6 +95,6 @@ def test_names_of_labels_are_shown_without_escapes(capsys: pytest.CaptureFixture
     assert safe(told)
     assert "\\x1b" in told
     answers = make_answers(TSV, [HOSTILE], 0.0)
-    lines = answers.block(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32)).decode()
+    lines = answers.block(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {}).decode()
     assert safe(lines.replace("\t", ""))
     assert "[/x]" in lines

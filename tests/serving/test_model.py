@@ -57,7 +57,7 @@ def test_a_matrix_whose_indices_are_out_of_range_is_refused() -> None:
     for column in (-1, model.num_features, 10**6):
         X = sp.csr_matrix((1, model.num_features), dtype=np.float32)
         X.data, X.indices, X.indptr = np.ones(1, np.float32), np.array([column], np.int32), np.array([0, 1], np.int32)
-        with pytest.raises(UsageError, match="no valid sparse matrix"):
+        with pytest.raises(UsageError, match="no valid matrix"):
             model.predict(X)
 
 
