@@ -17,7 +17,8 @@ from support.hostile_matrices import COLUMNS, MALFORMED, ROWS, header, members, 
 
 from xmlcli.errors import ArtifactError
 from xmlcli.storage.artifacts import Artifact
-from xmlcli.storage.sparse_files import SparseFileError, read_csr, read_stored
+from xmlcli.storage.npz_archive import SparseFileError
+from xmlcli.storage.sparse_files import read_csr, read_stored
 
 NOT_SEEN_BY_MAPS = {"checksum"}
 ONES = np.ones(3, np.float32).tobytes()
@@ -120,7 +121,7 @@ def test_a_value_that_is_not_finite_is_told_with_its_row(value: float, tmp_path:
 
 
 def test_what_a_file_may_unpack_to_grows_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("xmlcli.storage.sparse_files._FREE_BYTES", 1000)
+    monkeypatch.setattr("xmlcli.storage.npz_archive._FREE_BYTES", 1000)
     path = tmp_path / "m.npz"
     sp.save_npz(path, sp.csr_matrix((20_000, 5), dtype=np.float32))  # 80 kB of zeros
     size = path.stat().st_size

@@ -87,7 +87,14 @@ def read_documents(
             return
     if not path.exists():
         raise DatasetError(f"no documents at {source}", expected="a file, a folder, or - for standard input")
-    elif plain_suffix(path) == ".npz":
+    yield from _file(path, columns, num_features, as_text=as_text, progress=progress)
+
+
+def _file(
+    path: Path, columns: TableColumns, num_features: int, *, as_text: bool, progress: Progress
+) -> Iterator[Block]:
+    """Yield the documents of a file, whose layout its suffix tells, or else its first lines."""
+    if plain_suffix(path) == ".npz":
         yield from _rows(read_matrix(path))
     elif plain_suffix(path) in TABLE_SUFFIXES and plain_suffix(path) not in _JSON_SUFFIXES:
         yield from _batches(_table(path, columns, progress))

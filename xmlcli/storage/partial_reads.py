@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.storage.sparse_files import check_arrays, open_members
+from xmlcli.storage.npz_archive import open_members
+from xmlcli.storage.sparse_files import check_arrays
 
 _BLOCK = 1 << 16
 _ARRAYS = {"data": "biuf", "indices": "i", "indptr": "i"}

@@ -92,7 +92,7 @@ def test_a_packed_matrix_is_read_and_bounded(
     MALFORMED["index out of range"](tmp_path / "x.npz")
     path.write_bytes(pack((tmp_path / "x.npz").read_bytes()))
     assert "row 1" in _told(_documents, path)
-    monkeypatch.setattr("xmlcli.storage.sparse_files._FREE_BYTES", 1000)
+    monkeypatch.setattr("xmlcli.storage.npz_archive._FREE_BYTES", 1000)
     path.write_bytes(pack(bytes(100_000)))
     assert "when unpacked" in _told(_documents, path)
     path.write_bytes(path.read_bytes()[:-9])

@@ -15,7 +15,8 @@ from xmlcli.datasets.formats.streams import COMPRESSIONS, open_stream
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
 from xmlcli.storage import sparse_files
-from xmlcli.storage.sparse_files import SparseFileError, Stored
+from xmlcli.storage.npz_archive import SparseFileError, most_bytes
+from xmlcli.storage.sparse_files import Stored
 
 
 def read_matrix(path: Path, progress: Progress = silent) -> sp.csr_matrix:
@@ -56,7 +57,7 @@ def _content(path: Path, size: int) -> Iterator[BinaryIO]:
 
 
 def _unpacked(stream: BinaryIO, size: int) -> BinaryIO:
-    most = sparse_files.most_bytes(size)
+    most = most_bytes(size)
     content = io.BytesIO(stream.read(most + 1))
     if content.seek(0, io.SEEK_END) > most:
         found = f"more from a file of {size:,} bytes"
