@@ -42,9 +42,9 @@ class PrepareConfig:
     validation_documents: CountOrZero
     """At most so many validation documents."""
     char_ngrams: Annotated[int, Range(2, 4)] | None
-    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
+    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words only."""
     char_ngrams_below: Count
-    """Raw text only: texts of so many words on average, or more, go by words alone."""
+    """Raw text only: texts of so many words on average, or more, get words only."""
     min_df: Count
     """Raw text only: documents a feature must occur in."""
     sublinear_tf: bool
@@ -162,7 +162,7 @@ class ClfConfig:
 
 @dataclass(frozen=True)
 class LinearConfig:
-    """The sparse part of phase 3, in stage train-clf."""
+    """The linear one-vs-rest part of phase 3, in stage train-clf."""
 
     enabled: bool
     """Train a linear classifier on the words beside the dense one, in the last cycle."""

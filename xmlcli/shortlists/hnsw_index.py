@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Bools, Floats, Ints
 from xmlcli.progress import Progress, silent
+from xmlcli.shortlists.index import empty_shortlists
 
 _BLOCK = 1024  # documents a call of the graph
 
@@ -46,8 +47,7 @@ class HnswIndex:
     ) -> tuple[Ints, Floats]:
         """See `Index.search`; where the graph finds fewer than k labels the rest is padding."""
         N = documents.shape[0]
-        indices = np.full((N, k), self._num_labels, np.int32)
-        scores = np.full((N, k), -np.inf, np.float32)
+        indices, scores = empty_shortlists(N, k, self._num_labels)
         if not len(self._ids):
             return indices, scores
         queries = np.column_stack([documents, np.ones(N), np.zeros(N)]).astype(np.float32)

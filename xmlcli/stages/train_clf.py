@@ -61,7 +61,7 @@ def _train(job: Job, cycle: int) -> tuple[TrainingState, int, LinearTraining | N
         X_all, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
     )  # fmt: skip
     sent = ranks.sent
-    with in_background(None if linear is None else linear.turns):
+    with in_background(None if linear is None else linear.queue):
         train(
             model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
             after_step=checkpoint.tick, progress=job.progress,
