@@ -59,3 +59,7 @@ class UsageError(XmlcliError):
 
 class RanksError(XmlcliError):
     """One of the processes that train together has ended, or cannot be reached."""
+
+
+class TrainingError(XmlcliError):
+    """A training that cannot go on."""

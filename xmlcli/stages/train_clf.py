@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from xmlcli.classifiers.data import TrainingData
+from xmlcli.classifiers.divergence import DivergenceCheck
 from xmlcli.classifiers.one_vs_rest import LinearTraining, stack
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.sharded_problems import own_problems
@@ -54,17 +55,24 @@ def _train(job: Job, cycle: int) -> tuple[TrainingState, int, LinearTraining | N
     share = ranks.share(data.Y.shape[1])
     model = _load(job, data.X.shape[1], share)
     checkpoint = Checkpoint(job.scratch / "model.safetensors", model, job.config.clf.checkpoint_seconds, ranks)
-    start, X_all = checkpoint.restore(), all_rows(prepared, "X_train.npz", data.X, ranks)
+    X_all = all_rows(prepared, "X_train.npz", data.X, ranks)
     problems = own_problems(data, X_all) if job.config.linear.enabled and cycle == job.config.cycles else None
     data = data.for_steps(job.config.clf)
+    divergence = DivergenceCheck(model, data, schedule, cycle=cycle, seed=job.config.seed)
+    start = checkpoint.restore()
     linear = None if problems is None else LinearTraining(
         X_all, problems, prepared.csr_rows("label_words.npz", share), job.config.linear, first_label=share.start
     )  # fmt: skip
+
+    def after_step(done: int) -> None:
+        divergence.after_step(done)
+        checkpoint.tick(done, divergence.require_finite)
+
     sent = ranks.sent
     with in_background(None if linear is None else linear.queue):
         train(
             model, data, schedule, cycle=cycle, seed=job.config.seed, start=start,
-            after_step=checkpoint.tick, progress=job.progress,
+            after_step=after_step, progress=job.progress,
         )  # fmt: skip
     if ranks.size > 1 and start < schedule.steps:
         job.notes["bytes_sent_a_step"] = ranks.max_over_ranks((ranks.sent - sent) // (schedule.steps - start))
