@@ -102,6 +102,20 @@ def evaluate_top_k(
     Raises:
         ValueError: shapes disagree, an id is outside 0..L, a row repeats a label, or a cut-off exceeds k.
     """
+    sums = sums_by_document(top, Y, inverse_propensity, metrics)
+    return {name: 100.0 * _ratio(float(part.sum()), float(whole.sum())) for name, (part, whole) in sums.items()}
+
+
+def sums_by_document(
+    top: Ids,
+    Y: sp.csr_matrix,
+    inverse_propensity: Floats,
+    metrics: Iterable[Metric] = DEFAULT_METRICS,
+) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """What each document adds to the two sums whose ratio a metric is, float64 (n,) each, by the metric's name.
+
+    Arguments and errors are those of `evaluate_top_k`.
+    """
     wanted = list(metrics)
     depth = max((metric.k for metric in wanted), default=0)
     _check(top, Y, inverse_propensity, depth)
@@ -111,7 +125,7 @@ def evaluate_top_k(
     ideal = _ideal_gains(truth, weights, depth) if any(m.name.startswith("PS") for m in wanted) else hits
     weighted = hits * weights[top[:, :depth]]
     num_true = np.diff(truth.indptr)
-    return {str(m): 100.0 * _value(m, hits, weighted, ideal, num_true) for m in wanted}
+    return {str(m): _sums(m, hits, weighted, ideal, num_true) for m in wanted}
 
 
 def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
@@ -175,26 +189,24 @@ def drop_filtered(top: Ids, pairs: Ids, num_labels: int) -> Ids:
     return kept
 
 
-def _value(
+def _sums(
     metric: Metric,
     hits: npt.NDArray[np.float64],
     weighted: npt.NDArray[np.float64],
     ideal: npt.NDArray[np.float64],
     num_true: npt.NDArray[np.int32],
-) -> float:
-    """One metric as a fraction, from the (n, depth) gains of the ranking and of the ideal ranking."""
-    k, num_rows = metric.k, len(hits)
-    if num_rows == 0:
-        return 0.0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The two sums of a metric by document, from the (n, depth) gains of the ranking and of the ideal ranking."""
+    k, ones = metric.k, np.ones(len(hits))
     if metric.name == "P":
-        return float(hits[:, :k].sum()) / (k * num_rows)
+        return hits[:, :k].sum(axis=1), k * ones
     if metric.name == "R":
-        return float((hits[:, :k].sum(axis=1) / np.maximum(num_true, 1)).mean())
+        return hits[:, :k].sum(axis=1) / np.maximum(num_true, 1), ones
     if metric.name == "nDCG":
-        return float(_discounted(hits, num_true, k).mean())
+        return _discounted(hits, num_true, k), ones
     if metric.name == "PSP":
-        return _ratio(float(weighted[:, :k].sum()), float(ideal[:, :k].sum()))
-    return _ratio(float(_discounted(weighted, num_true, k).sum()), float(_discounted(ideal, num_true, k).sum()))
+        return weighted[:, :k].sum(axis=1), ideal[:, :k].sum(axis=1)
+    return _discounted(weighted, num_true, k), _discounted(ideal, num_true, k)
 
 
 def _discounted(gains: npt.NDArray[np.float64], num_true: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from xmlcli.cli.compare import compare_cli
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
 from xmlcli.cli.evaluate import evaluate_cli
@@ -81,6 +82,7 @@ for _name, _command in (
     ("train", train_cli),
     ("evaluate", evaluate_cli),
     ("predict", predict_cli),
+    ("compare", compare_cli),
     ("export", export_cli),
     ("plan", plan_cli),
     ("datasets", datasets_cli),
