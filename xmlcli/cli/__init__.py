@@ -18,6 +18,7 @@ import typer
 from xmlcli.cli.compare import compare_cli
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
+from xmlcli.cli.doctor import doctor_cli
 from xmlcli.cli.evaluate import evaluate_cli
 from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
@@ -89,6 +90,7 @@ for _name, _command in (
     ("fetch", fetch_cli),
     ("convert", convert_cli),
     ("generate", generate_cli),
+    ("doctor", doctor_cli),
 ):
     app.command(_name, rich_help_panel=_MAIN)(_command)
 for _name, _command in (
