@@ -84,8 +84,9 @@ def load_program() -> None:
 
     with temporary("load") as root:
         run = ["--dataset", str(write_demo(root / "demo")), "--root", str(root), "--device", "cpu", *settings()]
-        commands = (["train", *run], ["evaluate", *run], ["plan", *run], ["predict", *run, "--text", "gabo belu"])
-        for words in (*commands, ["export", *run, str(root / "model")]):
+        commands = [[name, *run] for name in ("train", "evaluate", "plan")] + [["predict", *run, "--text", "gabo belu"]]
+        model = str(root / "model")
+        for words in (*commands, ["export", *run, model], ["predict", "--model", model, "--text", "gabo belu"]):
             printed, sys.argv = io.StringIO(), ["xmlcli", *words]
             try:
                 with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -241,7 +242,9 @@ class Findings:
         self._printed += 1
         if self._printed <= _PRINTED:
             print(f"FOUND in {row}, case {case}: {problem}", file=sys.stderr)
-            print(f"  again: make {self._driver} ARGS='--seed {self._seed} --only {case}'", file=sys.stderr, flush=True)
+            print(
+                f'  again: make {self._driver} ARGS="--seed {self._seed} --only {case!r}"', file=sys.stderr, flush=True
+            )
 
     def finish(self) -> int:
         """Print one table, and return the exit code: 1 where anything was found."""
