@@ -80,7 +80,7 @@ def _changed_once(content: bytes, rng: random.Random, others: Sequence[bytes]) -
 
 
 def garbled_members(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """Return a zip archive with one member garbled, left out or renamed, and checksums that fit; or garbled as bytes."""
+    """Return a zip archive of which one member is garbled, absent or renamed, or that is garbled as bytes."""
     if rng.random() < 0.3:
         return garbled(content, rng, others)
     target = io.BytesIO()
