@@ -26,9 +26,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a process with threads cannot be forked
-os.environ |= {"XMLCLI_OFFLINE": "1", "NO_COLOR": "1", "COLUMNS": "200"}
-
 PROJECT = Path(__file__).parents[2]
 HANG_SECONDS = 5.0
 """Of processor time: the machine may be busy with other work."""
@@ -75,6 +72,8 @@ def write_demo(folder: Path) -> Path:
 
 def load_program() -> None:
     """Import and compile all that commands use, by a training in this process, which starts no thread."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # a process with threads cannot be forked
+    os.environ |= {"XMLCLI_OFFLINE": "1", "NO_COLOR": "1", "COLUMNS": "200"}
     sys.path.insert(0, str(PROJECT))
     import safetensors.torch  # noqa: F401  what the commands below do not load
 

@@ -135,7 +135,6 @@ def main() -> int:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--minutes", type=float, default=120.0, help="how long; default 120")
     options = made.parse_args()
-    del os.environ["OMP_NUM_THREADS"]  # nothing is forked here
     sys.path.insert(0, str(PROJECT))
     findings = Findings("soak", 1)
     with temporary("soak") as folder:
