@@ -12,6 +12,10 @@ from pathlib import Path
 
 from driving import PROJECT, SMALL, Ended, Findings, draw, hashes, run
 
+_ROW = "dvc repro"
+_AT_LEAST = 20.0  # seconds that it takes where nothing was made yet
+_POLL_SECONDS = 0.05
+
 
 class DvcProject:
     """A project that DVC runs: one small run of demo, whose seed is a line of its pipeline file."""
@@ -59,31 +63,41 @@ class DvcProject:
 
 def crash_dvc(folder: Path, kills: int, seed: int, findings: Findings) -> None:
     """Kill `dvc repro`, all its processes at once, until there were so many kills; each training has another seed."""
-    project, done, number, before = DvcProject(folder / "project"), 0, 0, ""
-    usual = 0.0
+    project, done, number, before, usual = DvcProject(folder / "project"), 0, 0, "", _AT_LEAST
     while done < kills:
         number += 1
         case, rng = f"dvc/{number}", draw(seed, "dvc", number)
         project.write_seed(number)
         files, answer = _undisturbed(project, folder / "undisturbed")
-        for _ in range(rng.randint(3, 6) if usual else 0):
-            process = project.dvc("repro")
-            time.sleep(rng.uniform(0.2, 0.8) * usual)
-            os.killpg(process.pid, signal.SIGKILL)
-            done += process.wait() == -signal.SIGKILL
+        for _ in range(rng.randint(3, 6)):
+            killed = _kill_repro(project, rng.uniform(0, usual))
+            done += killed
             _check_dvc_answer(project, case, {before, answer}, findings)
-        started = time.monotonic()
-        process = project.dvc("repro")
+            if not killed:
+                break
+        process, started = project.dvc("repro"), time.monotonic()
         printed = process.communicate()[0]
-        usual = usual or time.monotonic() - started
-        findings.count("dvc repro", "finished")
+        usual = max(_AT_LEAST, time.monotonic() - started)
+        findings.count(_ROW, "finished")
         if process.returncode:
-            findings.add("dvc repro", case, f"exit code {process.returncode}: {printed[-300:]}")
+            findings.add(_ROW, case, f"exit code {process.returncode}: {printed[-300:]}")
         elif hashes(project.folder, "artifacts", "metrics") != files:
-            findings.add("dvc repro", case, "other bytes than by xmlcli train")
+            findings.add(_ROW, case, "other bytes than by xmlcli train")
         _check_dvc_answer(project, case, {answer}, findings)
         before = answer
-    findings.count("dvc repro", "kills at a moment", done)
+    findings.count(_ROW, "kills at a moment", done)
+
+
+def _kill_repro(project: DvcProject, seconds: float) -> bool:
+    """Start it and kill it after so many seconds; whether it ran until then."""
+    process, deadline = project.dvc("repro"), time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    runs = process.poll() is None
+    if runs:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return runs
 
 
 def _undisturbed(project: DvcProject, root: Path) -> tuple[dict[str, str], str]:
@@ -100,8 +114,8 @@ def _undisturbed(project: DvcProject, root: Path) -> tuple[dict[str, str], str]:
 
 
 def _check_dvc_answer(project: DvcProject, case: str, allowed: set[str], findings: Findings) -> None:
-    findings.count("dvc repro", "predictions")
+    findings.count(_ROW, "predictions")
     answered = project.predict()
     refuses = "" in allowed and answered.code == 2 and "no complete training" in answered.err
     if answered.problem(0, 2) or not (refuses or (answered.code == 0 and answered.out in allowed)):
-        findings.add("dvc repro", case, f"predict answers {answered.out[:80]!r} {answered.err[-200:]!r}")
+        findings.add(_ROW, case, f"predict answers {answered.out[:80]!r} {answered.err[-200:]!r}")
