@@ -31,7 +31,7 @@ from xmlcli.storage.workspace import Ref, Workspace, holder
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 _HIGHEST = 10**9
 
 
@@ -221,7 +221,7 @@ def key_of(ref: Ref) -> str:
 
 def describe(training: Training) -> dict[str, Json]:
     """Return the content of snapshot.json."""
-    return {
+    content = {
         "format": FORMAT,
         "slot": int(training.workspace.root.name),
         "dataset": training.run.dataset,
@@ -231,6 +231,7 @@ def describe(training: Training) -> dict[str, Json]:
         "artifacts": {key_of(ref): sha256 for ref, sha256 in training.identities.items()},
         "finished": training.finished,
     }
+    return files.sealed(content)
 
 
 def _read(workspace: Workspace, run: RunId | None) -> Training:
@@ -250,6 +251,8 @@ def _parse(content: Json, workspace: Workspace) -> Training:
     """Return the training that snapshot.json describes; ValueError, TypeError, KeyError or ConfigError otherwise."""
     if not isinstance(content, dict) or content["format"] != FORMAT:
         raise ValueError(f"another form than {FORMAT}")
+    if content != files.sealed(content):
+        raise ValueError("it does not say what was written")
     slot, run = content["slot"], _run(content)
     if type(slot) is not int or not 0 < slot <= _HIGHEST:
         raise ValueError("slot is no number of a folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from xmlcli.datasets.formats import xmc_text
 from xmlcli.datasets.formats.raw import FileProblems, RawSplit
 from xmlcli.datasets.formats.xmc_lines import Header, ParsedRows, parse_lines
 from xmlcli.errors import DatasetError
+from xmlcli.progress import silent
 
 NUM_FEATURES, NUM_LABELS = 12, 7
 Document = tuple[list[int], list[tuple[int, str]]]
@@ -188,3 +190,32 @@ def test_all_problems_are_counted_and_ten_shown(tmp_path: Path, monkeypatch: pyt
     assert "40 problems" in message
     assert "(30 more)" in message
     assert [int(line.split(":")[0][5:]) for line in message.splitlines()[1:-1]] == [3, 3, 5, 5, 7, 7, 9, 9, 11, 11]
+
+
+def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal read
+            read += size or 0
+            return b"0:1 " * 8
+
+    monkeypatch.setattr(xmc_text, "MOST_LINE_BYTES", 1000)
+    path = tmp_path / "train.txt"
+    path.touch()
+    with pytest.raises(DatasetError, match=r"train\.txt: a line too long"):
+        list(xmc_text._blocks(Endless(), lambda: 0, path, silent))
+    assert 0 < read < 50 * xmc_text._BLOCK_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_blocks_are_whole_lines_however_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(xmc_text, "_BLOCK_BYTES", size)
+    path = tmp_path / "train.txt"
+    path.touch()
+    blocks = list(xmc_text._blocks(io.BytesIO(b"0 1:2\r\n\n3 4:5 6:7\n8 9:1\r"), lambda: 0, path, silent))
+    assert b"".join(blocks) == b"0 1:2\n\n3 4:5 6:7\n8 9:1\n"
+    assert all(block.endswith(b"\n") for block in blocks)
