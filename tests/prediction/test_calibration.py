@@ -62,6 +62,27 @@ def test_padding_stays_infinitely_unlikely() -> None:
     assert np.isfinite(moved[1])
 
 
+def test_documents_count_by_their_weights() -> None:
+    scores, right = planted(6000)
+    right[3000:] = ~right[3000:]  # of these the curve would be another
+    candidates = np.tile(np.arange(10, dtype=np.int32), (600, 1))
+    Y = sp.csr_matrix(right.reshape(600, 10).astype(np.float32))
+    plain = Combination("logistic", {"intercept": 0.0, "classifier": 1.0})
+    table, weights = {"classifier": scores.reshape(600, 10).astype(np.float32)}, np.repeat([0.5, 0.0], 300)
+    found = calibrated(plain, table, candidates, Y, weights.astype(np.float32)).curve
+    wanted = fit_curve(table["classifier"][:300].ravel().astype(float), right[:3000], np.full(3000, 0.5))
+    assert np.allclose(found, wanted)
+    assert not np.allclose(log_odds(scores, found), log_odds(scores, fit_curve(scores, right, ones(6000))), atol=0.5)
+
+
+@pytest.mark.parametrize(("rise", "above"), [(3.0, 5.0), (0.5, 1.5)])
+def test_above_the_last_point_the_last_line_goes_on_but_never_steeper_than_the_scores(
+    rise: float, above: float
+) -> None:
+    curve = ((0.0, 0.0), (1.0, rise))
+    assert log_odds(np.array([-4, 0, 0.5, 1, 3], np.float32), curve).tolist() == [-4, 0, rise / 2, rise, above]
+
+
 @pytest.mark.parametrize("size", [0, 5, 60])
 def test_without_enough_labels_there_is_no_curve(size: int) -> None:
     assert fit_curve(*planted(size), ones(size)) == ()

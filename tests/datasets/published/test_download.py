@@ -89,6 +89,22 @@ def test_a_length_that_is_too_short_is_found_by_the_checksum(tmp_path: Path) -> 
     assert "sent another file than expected" in fails(tmp_path, behaviour, hashlib.md5(CONTENT).hexdigest())
 
 
+def test_a_part_that_is_longer_than_the_file_is_begun_anew(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT)
+
+    def stop(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with serving({"/f": behaviour}) as address:
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{address}/f", tmp_path / "f", progress=stop)
+        (tmp_path / "f.part").write_bytes(CONTENT + b"more")
+        download(f"{address}/f", tmp_path / "f", patience=BRAVE)
+    assert behaviour.asked == ["", f"bytes={len(CONTENT) + 4}-", ""]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
 def test_wrong_content_is_found_by_the_checksum(tmp_path: Path) -> None:
     assert "expected: md5 0123" in fails(tmp_path, Behaviour(CONTENT), "0123")
 

@@ -85,6 +85,16 @@ def test_links_and_devices_are_refused(tmp_path: Path) -> None:
         (tmp_path / "out").rmdir()
 
 
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a", {"x": b"text"})
+    content = bytearray(archive.read_bytes())
+    for sign, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(sign) + at] |= 1
+    archive.write_bytes(content)
+    assert "an encrypted member" in refused(archive, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_a_bomb_stops_at_the_bound(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "a", {"zeros": bytes(50_000_000)})
     assert archive.stat().st_size < 100_000
