@@ -14,6 +14,7 @@ without any change.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import queue
 import re
@@ -30,41 +31,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from reliability.changes import LIST, Change, StaleListError, read_changes
+
 PROJECT = Path(__file__).parents[2]
-LIST = Path(__file__).with_name("changes.diff")
 NEEDED = ("xmlcli", "tests", "pipelines", "benchmarks", "pyproject.toml", "README.md", "dvc.yaml", "params.yaml")
 ENOUGH = 0.95
 KERNELS = "xmlcli/kernels/"
+IMPORTED = (
+    "numba", "scipy.sparse", "scipy.linalg", "scipy.special", "scipy.optimize", "torch", "torch.nn.functional",
+    "sklearn.base", "sklearn.linear_model", "sklearn.preprocessing", "safetensors.numpy", "safetensors.torch", "orjson",
+    "yaml", "typer", "rich.table", "hypothesis.extra.numpy", "pytest",
+)  # fmt: skip
+"""What takes longer to import than most tests take, and is nothing of the program."""
 _LEAST_SECONDS, _TIMES = 60.0, 5  # a run may take so long, and so many times as long as without a change
-
-
-class StaleListError(Exception):
-    """A change cannot be made, or its tests fail without it."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """A small change: in the file at `path`, `old` becomes `new`, which some of `tests` should notice."""
-
-    path: str
-    tests: tuple[str, ...]
-    old: str
-    new: str
-
-    @property
-    def package(self) -> str:
-        """The folder of the file."""
-        return str(Path(self.path).parent)
-
-    def made(self, text: str) -> str:
-        """Return a file's text with the change. Raises StaleListError where `old` is not in it exactly once."""
-        if text.count(self.old) != 1:
-            raise StaleListError(f"{self.path} holds {text.count(self.old)} times: {self.old}")
-        return text.replace(self.old, self.new)
-
-    def __str__(self) -> str:
-        old, new = (" ".join(part.split()) for part in (self.old, self.new))
-        return f"{self.path}: {old}  →  {new or 'nothing'}"
 
 
 @dataclass(frozen=True)
@@ -77,40 +57,10 @@ class Outcome:
     printed: str
 
 
-def read_changes(text: str) -> list[Change]:
-    """Return the changes of a list.
-
-    A line `file PATH` and a line `tests PATH…` hold for all that follows; changes are blocks of lines `- old` and
-    `+ new`, apart by empty lines; other lines begin with `#`. An old text may be part of a line. StaleListError for
-    anything else.
-    """
-    changes: list[Change] = []
-    path, tests = "", ()
-    for block in re.split(r"\n\s*\n", text.strip()):
-        old, new = [], []
-        for line in block.splitlines():
-            match line[:2], line.split():
-                case _, ["file", name]:
-                    path, tests = name, ()
-                case _, ["tests", *names]:
-                    tests = tuple(names)
-                case ("- " | "-"), _:
-                    old.append(line[2:])
-                case ("+ " | "+"), _:  # without a text: `old` goes out
-                    new.append(line[2:])
-                case _ if not line.startswith("#"):
-                    raise StaleListError(f"no line of a list of changes: {line}")
-        if old and path and tests:
-            changes.append(Change(path, tests, "\n".join(old), "\n".join(new)))
-        elif old or new:
-            raise StaleListError(f"a change without an old text, a file or tests: {block}")
-    return changes
-
-
 class Copy:
     """A copy of the tree, in which one change at a time is made."""
 
-    def __init__(self, source: Path, root: Path) -> None:
+    def __init__(self, source: Path, root: Path, imported: Sequence[str] = IMPORTED) -> None:
         self.root = root
         self._cache = root.with_name(f"{root.name}.numba")
         shutil.rmtree(root, ignore_errors=True)
@@ -120,6 +70,17 @@ class Copy:
                 shutil.copytree(source / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
             elif (source / name).exists():
                 shutil.copy2(source / name, root / name)
+        command = [sys.executable, str(Path(__file__).with_name("nursery.py")), *imported]
+        plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        self._nursery = subprocess.Popen(command, env=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._nursery.stdout is not None
+        for line in self._nursery.stdout:
+            self._answers.put(line)
+        self._answers.put("-1")
 
     def seconds_unchanged(self, tests: Sequence[str]) -> float:
         """Return how long tests take that pass without a change. Raises StaleListError where they do not pass."""
@@ -166,31 +127,35 @@ class Copy:
 
     def _run(self, tests: Sequence[str], limit: float | None, cache: Path) -> tuple[int, float, str]:
         """Run tests in a process group of their own; return the exit code, seconds, and what was printed."""
-        cache.mkdir(exist_ok=True)
-        environment = {
-            **os.environ, "PYTHONPATH": str(self.root), "NUMBA_CACHE_DIR": str(cache), "PYTHONDONTWRITEBYTECODE": "1"
-        }  # fmt: skip
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        temporary, out = self.root.with_name(f"{self.root.name}.tmp"), self.root.with_name(f"{self.root.name}.out")
+        for folder in (cache, temporary):
+            folder.mkdir(exist_ok=True)
+        order = {"root": self.root, "tests": tests, "cache": cache, "temporary": temporary, "out": out}
         started = time.monotonic()
-        with tempfile.TemporaryFile("w+", errors="replace") as out:
-            process = subprocess.Popen(
-                command, cwd=self.root, env=environment, stdout=out, stderr=out, start_new_session=True
-            )
-            try:
-                code = process.wait(limit)
-            except subprocess.TimeoutExpired:
-                code = -1
-            finally:
-                _kill_group(process)
-            out.seek(0)
-            return code, time.monotonic() - started, out.read()
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(json.dumps(order, default=str) + "\n")
+        self._nursery.stdin.flush()
+        group = int(self._answers.get())
+        try:
+            code = int(self._answers.get(timeout=limit))
+        except queue.Empty:
+            _kill_group(group)
+            code = int(self._answers.get())
+        _kill_group(group)
+        shutil.rmtree(temporary, ignore_errors=True)
+        return code, time.monotonic() - started, out.read_text(errors="replace")
+
+    def close(self) -> None:
+        """End the process that runs tests."""
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.close()
+        self._nursery.wait()
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and all that it started."""
+def _kill_group(group: int) -> None:
+    """End all processes of a group that are left."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        os.killpg(group, signal.SIGKILL)
 
 
 def run(changes: Sequence[Change], copies: Sequence[Copy], *, show: bool) -> list[Outcome]:
@@ -263,6 +228,8 @@ def main() -> int:
             place = (options.folder or Path(folder)).resolve()
             copies = [Copy(PROJECT, place / f"copy{number}") for number in range(options.workers)]
             outcomes = run(changes, copies, show=options.show)
+            for copy in copies:
+                copy.close()
     except StaleListError as error:
         print(error, file=sys.stderr)
         return 2
