@@ -4,7 +4,7 @@ PIP_FLAGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint repro chart check
+.PHONY: help demo test lint repro chart check mutate
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ chart: .venv/installed  ## draw the picture of README from the tables in benchma
 
 check:  ## run everything in a clean copy, as the workflow does
 	PYTHON=$(PYTHON) .ci/run
+
+mutate: .venv/installed  ## make small changes to the program, one at a time, and count those that the tests notice
+	$(BIN)/python tests/reliability/mutate.py
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -19,6 +19,7 @@ from unittest import mock
 import pytest
 
 from xmlcli.datasets.published import unpack as unpacking
+from xmlcli.datasets.published.tar_stream import TarStream, TooLargeError
 from xmlcli.datasets.published.unpack import unpack
 from xmlcli.errors import DatasetError
 
@@ -95,11 +96,12 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_bomb_stops_at_the_bound(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bound", [1_000_000, 5_000_000])
+def test_a_bomb_stops_at_the_bound(tmp_path: Path, bound: int) -> None:
     archive = zipped(tmp_path / "a", {"zeros": bytes(50_000_000)})
     assert archive.stat().st_size < 100_000
-    assert "more than 1,000,000 bytes" in refused(archive, tmp_path / "out", bound=1_000_000)
-    assert sum(p.stat().st_size for p in (tmp_path / "out").iterdir()) <= 1_000_000
+    assert f"more than {bound:,} bytes" in refused(archive, tmp_path / "out", bound=bound)
+    assert sum(p.stat().st_size for p in (tmp_path / "out").iterdir()) <= bound
 
 
 def test_a_size_that_lies_is_found(tmp_path: Path) -> None:
@@ -198,6 +200,17 @@ def test_members_that_are_skipped_count(tmp_path: Path, mode: str) -> None:
     rmtree(tmp_path / "out")
     archive = tarred(tmp_path / "a", [(member(f"x{i}", tarfile.DIRTYPE), b"") for i in range(3000)], mode)
     assert "more than 1,000,000 bytes" in refused(archive, tmp_path / "out", bound=1_000_000)
+
+
+def test_a_file_that_ends_within_what_fills_a_member_up_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(header("first", size=3) + b"abc")
+    assert "it ends within a member" in refused(tmp_path / "a", tmp_path / "out")
+
+
+def test_as_much_is_read_as_the_bound_says() -> None:
+    assert TarStream(io.BytesIO(b"0123456789"), 10).read(20) == b"0123456789"
+    with pytest.raises(TooLargeError):
+        TarStream(io.BytesIO(b"0123456789"), 9).read(20)
 
 
 SIZES = [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"00zz0000003\0", b"-0000000003\0", b"777777777777"]
