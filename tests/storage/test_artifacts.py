@@ -104,7 +104,9 @@ def test_a_damaged_manifest_is_refused_by_path_with_the_command(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("key", ["bytes", "sha256", "dtype", "shape"])
-@pytest.mark.parametrize("value", [None, "x", "0" * 65, -1, 1.5, True, [1, -2], [[3]], [True, 2], {"a": 1}, 10**30, [10**30, 2]])
+@pytest.mark.parametrize(
+    "value", [None, "x", "0" * 65, -1, 1.5, True, [1, -2], [[3]], [True, 2], {"a": 1}, 10**30, [10**30, 2]]
+)
 def test_an_entry_of_another_form_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     write_shortlist(tmp_path / "s")
     path = tmp_path / "s" / "manifest.json"
