@@ -26,11 +26,11 @@ def run_tests(order: dict[str, Any]) -> int:
         os.dup2(descriptor, into)
     os.chdir(order["root"])
     os.environ |= {
-        "PYTHONPATH": order["root"], "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": order["cache"],
+        "PYTHONPATH": order["root"], "NUMBA_CACHE_DIR": order["cache"],
         "TMPDIR": order["temporary"],
     }  # fmt: skip
     sys.path.insert(0, order["root"])
-    sys.dont_write_bytecode, tempfile.tempdir = True, None
+    tempfile.tempdir = None
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = order["cache"]
     return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *order["tests"]]))
