@@ -74,6 +74,7 @@ class Copy:
         plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._nursery = subprocess.Popen(command, env=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._made = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -98,7 +99,8 @@ class Copy:
             cache, limit = self._cache_without(path.stem), 3 * limit
         try:
             path.write_text(change.made(text), encoding="utf-8")
-            os.utime(path, ns=(times[0], times[1] + 10**9))  # or Python and numba could take it for the old one
+            self._made += 1
+            os.utime(path, ns=(times[0], times[1] + self._made * 10**9))  # or Python could take it for another text
             code, seconds, printed = self._run(change.tests, limit, cache)
         finally:
             path.write_text(text, encoding="utf-8")

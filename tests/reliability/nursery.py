@@ -25,10 +25,7 @@ def run_tests(order: dict[str, Any]) -> int:
     for descriptor, into in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (out, 2)):
         os.dup2(descriptor, into)
     os.chdir(order["root"])
-    os.environ |= {
-        "PYTHONPATH": order["root"], "NUMBA_CACHE_DIR": order["cache"],
-        "TMPDIR": order["temporary"],
-    }  # fmt: skip
+    os.environ |= {"PYTHONPATH": order["root"], "NUMBA_CACHE_DIR": order["cache"], "TMPDIR": order["temporary"]}
     sys.path.insert(0, order["root"])
     tempfile.tempdir = None
     if "numba" in sys.modules:

@@ -224,14 +224,14 @@ VOCABULARY = "<http://x/1>\tred\n<http://x/2>\tblue\tB\n"
 def test_annif_corpus_is_read_by_its_vocabulary(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "d",
-        train__tsv="a text\t<http://x/2> <http://x/1>\nno subjects\t\n",
+        train__tsv="a text\t<http://x/2> <http://x/1>\nno subjects\t\nof two\tcells\t<http://x/1>\n",
         test__tsv="another\thttp://x/1\n",
         vocab__tsv=VOCABULARY,
     )
     dataset = read(folder, ANNIF)
     assert dataset.label_names == ["red", "blue"]
-    assert dataset.train.texts == ["a text", "no subjects"]
-    assert dataset.train.Y.toarray().tolist() == [[1, 1], [0, 0]]
+    assert dataset.train.texts == ["a text", "no subjects", "of two\tcells"]
+    assert dataset.train.Y.toarray().tolist() == [[1, 1], [0, 0], [1, 0]]
     assert dataset.test is not None
     assert dataset.test.Y.toarray().tolist() == [[1, 0]]
 
