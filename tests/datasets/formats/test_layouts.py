@@ -63,7 +63,7 @@ def problems(folder: Path) -> str:
 
 SPLIT = {
     "trn_X_Xf__txt": "3 3\n1:1.5\n\n0:2 2:-0.25\n",
-    "trn_X_Y__txt": "3 2\n0:1.0\n\n1:1 0:1\n",
+    "trn_X_Y__txt": "3 2\n0:2.5\n\n1:1 0:-1\n",
     "tst_X_Xf__txt": "1 3\n2:3\n",
     "tst_X_Y__txt": "1 2\n1:1\n",
     "Y__txt": "red\nblue\n",

@@ -202,6 +202,15 @@ def test_members_that_are_skipped_count(tmp_path: Path, mode: str) -> None:
     assert "more than 1,000,000 bytes" in refused(archive, tmp_path / "out", bound=1_000_000)
 
 
+def test_a_size_and_a_name_of_posix_take_the_place_of_the_headers(tmp_path: Path) -> None:
+    records = b"9 size=3\n12 path=b/c\n"
+    more = header("h", b"x", len(records)) + padded(records)
+    (tmp_path / "a").write_bytes(more + header("first") + padded(b"abc") + header("last", size=1) + padded(b"z") + END)
+    unpack(tmp_path / "a", tmp_path / "out")
+    assert (tmp_path / "out" / "b" / "c").read_bytes() == b"abc"
+    assert (tmp_path / "out" / "last").read_bytes() == b"z"
+
+
 def test_a_file_that_ends_within_what_fills_a_member_up_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(header("first", size=3) + b"abc")
     assert "it ends within a member" in refused(tmp_path / "a", tmp_path / "out")
