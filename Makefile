@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint repro chart crash corrupt fuzz soak check
+.PHONY: help demo test lint repro chart crash corrupt fuzz soak mutate check
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ soak: .venv/installed  ## train and predict for two hours in one process, and se
 
 check:  ## run everything in a clean copy, as the workflow does
 	PYTHON=$(PYTHON) .ci/run
+
+mutate: .venv/installed  ## make small changes to the program, one at a time, and count those that the tests notice
+	$(BIN)/python tests/reliability/mutate.py
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import numpy.typing as npt
@@ -202,6 +201,16 @@ def test_filtered_pairs_leave_the_ranking_and_nothing_fills_the_gap() -> None:
     assert drop_filtered(top, np.empty((0, 2), np.int32), 5).tolist() == top.tolist()
 
 
+def test_the_labels_that_stay_keep_their_order_in_long_rankings() -> None:
+    rng = np.random.default_rng(4)
+    top = np.argsort(rng.random((30, 400)), axis=1)[:, :100].astype(np.int32)
+    pairs = np.array([[row, label] for row in range(30) for label in rng.choice(400, 150, replace=False)], np.int32)
+    gone = {(row, label) for row, label in pairs.tolist()}
+    for row, kept in enumerate(drop_filtered(top, pairs, 400).tolist()):
+        wanted = [label for label in top[row].tolist() if (row, label) not in gone]
+        assert kept == wanted + [400] * (100 - len(wanted))
+
+
 @pytest.mark.parametrize(
     ("text", "printed"),
     [("psp@5", "PSP@5"), ("NDCG@3", "nDCG@3"), (" PsNdCg@1 ", "PSnDCG@1"), ("r@10", "R@10"), ("p@1", "P@1")],
@@ -226,23 +235,6 @@ def test_disagreeing_arguments_are_refused() -> None:
         evaluate_top_k(top, Y, np.ones(3), [Metric("P", 3)])
     with pytest.raises(ValueError, match="NaN"):
         top_k(csr([{0: np.nan}], 3), 1)
-
-
-def test_a_hundred_thousand_rows_take_well_under_a_second() -> None:
-    rng = np.random.default_rng(3)
-    num_rows, num_labels = 100_000, 30_000
-    scores = sp.csr_matrix(
-        (
-            rng.random(num_rows * 10, dtype=np.float32),
-            (rng.integers(0, num_labels // 10, (num_rows, 10)) + np.arange(10) * (num_labels // 10)).ravel(),
-            np.arange(num_rows + 1) * 10,
-        ),
-        shape=(num_rows, num_labels),
-    )
-    top = top_k(scores, 10)
-    begin = time.perf_counter()
-    evaluate_top_k(top, scores, np.ones(num_labels))
-    assert time.perf_counter() - begin < 3.0  # about 0.3 s on an idle core; the rest is room for a busy machine
 
 
 @pytest.mark.parametrize("count", [1, 3])

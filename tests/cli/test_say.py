@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from support.command_line import main
 
 from xmlcli.cli import display as displays
 from xmlcli.cli.predict import _print_table
+from xmlcli.cli.say import say, tell
 from xmlcli.serving.answers import TSV, make_answers
 
 HOSTILE = "\x1b]0;title\x07 \x1b[31mred\x9b2J\u202egnp [/x] [bold]"
@@ -50,6 +52,17 @@ def test_errors_show_no_escapes(
     told = capfd.readouterr()
     assert safe(told.err + told.out)
     assert "\\x1b" in told.err
+
+
+@pytest.mark.parametrize("show", [say, tell])
+def test_a_line_of_a_result_or_beside_it_shows_no_escapes(
+    show: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    show(HOSTILE)
+    shown = "".join(capfd.readouterr())
+    assert safe(shown)
+    assert "\\x1b" in shown
+    assert shown.count("\n") == 1
 
 
 def test_datasets_are_listed_without_escapes(

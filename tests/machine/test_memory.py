@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from support.paths import PROJECT
 
 from xmlcli.machine.memory import give_back_memory, peak_memory, ran_out
 
@@ -17,6 +19,16 @@ def test_the_peak_holds_what_was_held() -> None:
     held = bytearray(before + (1 << 26))
     held[::4096] = bytes([1]) * len(held[::4096])
     assert peak_memory() > before + (1 << 25)
+
+
+def test_what_a_child_has_held_counts() -> None:
+    held = "held = b'1' * (1 << 27)"
+    code = (
+        "import subprocess, sys; from xmlcli.machine.memory import peak_memory\n"
+        f"subprocess.run([sys.executable, '-c', {held!r}], check=True); print(peak_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 1 << 27
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
@@ -54,6 +66,9 @@ def test_libraries_say_in_several_ways_that_memory_ran_out(error: Exception) -> 
     wrapped = ValueError("something else")
     wrapped.__cause__ = error
     assert ran_out(wrapped)
+    while_handled = KeyError("another")
+    while_handled.__context__ = wrapped
+    assert ran_out(while_handled)
 
 
 @pytest.mark.parametrize("error", [ValueError("can't start new thread"), OSError(errno.ENOSPC, "full"), RuntimeError()])

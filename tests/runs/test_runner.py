@@ -15,7 +15,7 @@ from support.fake_stages import FAKES, embed_labels, make_config, make_session, 
 from support.paths import PROJECT
 
 from xmlcli.config.sections import Config
-from xmlcli.errors import ArtifactError, DamagedFileError, DatasetError
+from xmlcli.errors import ArtifactError, DamagedFileError, DatasetError, LockedError
 from xmlcli.runs import runner
 from xmlcli.runs.identity import status, why_not_current
 from xmlcli.runs.plan import find_call, plan
@@ -24,7 +24,6 @@ from xmlcli.runs.stage_registry import Stage
 from xmlcli.stages.call import Call, RunId
 from xmlcli.stages.job import Job
 from xmlcli.storage import artifacts
-from xmlcli.storage.workspace import lock
 
 RUN = RunId("demo")
 
@@ -238,17 +237,26 @@ def test_metrics_are_published_and_come_back_when_removed(tmp_path: Path) -> Non
     assert path.read_text() == content
 
 
+HOLDING = """
+import sys
+from pathlib import Path
+from xmlcli.storage.workspace import Workspace, lock
+with lock(Workspace(Path(sys.argv[1]), "demo")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_nothing_runs_while_another_holds_the_lock(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from xmlcli.storage.workspace import Workspace, lock\n"
-        "from xmlcli.errors import LockedError\n"
-        "try:\n"
-        "    with lock(Workspace(Path(sys.argv[1]), 'demo')): pass\n"
-        "except LockedError: sys.exit(2)\n"
-    )
-    with lock(make_session(tmp_path).workspace):
-        found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert found.returncode == 2
+    command, config = [sys.executable, "-c", HOLDING, str(tmp_path)], make_config(cycles=1)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"process {other.pid}"):
+            run(tmp_path, config)
+        assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
+        other.communicate("")
+    assert run(tmp_path, config) == [call.name for call in plan(config, RUN)]
 
 
 def test_scratch_survives_a_stop_and_goes_with_the_end_or_another_identity(tmp_path: Path) -> None:

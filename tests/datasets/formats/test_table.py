@@ -40,7 +40,7 @@ def message(path: Path, columns: TableColumns | None = None) -> str:
 
 def test_csv_file_is_a_dataset_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
-    path.write_text('text,labels\n"quoted, ""text""\nof two lines",red; blue\nplain,\nlast,blue;;red ;blue\n')
+    path.write_text('text,labels\n"quoted, ""text""\nof two lines",red; blue\nplain,\nlast,blue;; ;red ;blue\n')
     dataset = read(path)
     assert dataset.train.texts == ['quoted, "text"\nof two lines', "plain", "last"]
     assert dataset.label_names == ["blue", "red"]

@@ -49,6 +49,7 @@ def assert_equals(split: RawSplit, documents: list[Document]) -> None:
     for matrix, expected in ((split.X, X), (split.Y, Y)):
         assert matrix.dtype == np.float32
         assert matrix.has_canonical_format
+        assert matrix.data.all()  # no zero is stored
         np.testing.assert_array_equal(matrix.toarray(), expected)
 
 
@@ -146,6 +147,8 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, monkeypatch: pyte
         ("1 0:", "a finite value", "'0:'"),
         ("1 0:nan", "a finite value", "'0:nan'"),
         ("1 0:1e39", "a finite value", "'0:1e39'"),
+        ("1 0:-1e39", "a finite value", "'0:-1e39'"),
+        ("1 0:-inf", "a finite value", "'0:-inf'"),
         ("1 0:1.2.3", "a finite value", "'0:1.2.3'"),
         ("1 0:1-2", "a finite value", "'0:1-2'"),
         ("1 4:1 4:2", "each feature once", "4 again"),
@@ -177,7 +180,7 @@ def test_malformed_header_is_refused(tmp_path: Path, header: str) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_wrong_number_of_documents_is_refused(tmp_path: Path, count: int) -> None:
     path = write(tmp_path / "train.txt", ["1 0:1", "2 1:1"], header=f"{count} 12 7")
-    with pytest.raises(DatasetError, match=f"expected {count} documents after the header, as it says, found 2"):
+    with pytest.raises(DatasetError, match=f"line 3: expected {count} documents after the header, as it says, found 2"):
         xmc_text.read_split(path)
 
 
