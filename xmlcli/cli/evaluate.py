@@ -158,7 +158,7 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
     """Print metrics of another system's predictions; nothing is written."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.find import data_folders, locate
-    from xmlcli.datasets.formats.raw import TableColumns
+    from xmlcli.datasets.formats.problems import TableColumns
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
     from xmlcli.metrics import DEFAULT_METRICS, parse_metric
