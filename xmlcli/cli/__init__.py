@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from xmlcli.cli.check import check_cli
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
 from xmlcli.cli.evaluate import evaluate_cli
@@ -83,6 +84,7 @@ for _name, _command in (
     ("predict", predict_cli),
     ("export", export_cli),
     ("plan", plan_cli),
+    ("check", check_cli),
     ("datasets", datasets_cli),
     ("fetch", fetch_cli),
     ("convert", convert_cli),

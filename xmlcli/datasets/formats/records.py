@@ -192,6 +192,9 @@ def _header(path: Path, line: str, wanted: tuple[str, ...]) -> tuple[str, list[s
     if "\0" in line or _is_broken(line):
         remedy = SAVE_AS_UTF8.replace("WINDOWS-1252", "UTF-16") if "\0" in line else SAVE_AS_UTF8
         raise DatasetError(f"{path}: not UTF-8 text", where="line 1", found=_bytes_shown(line), remedy=remedy)
+    if not wanted:
+        sign = max(_DELIMITERS, key=line.count)
+        return sign, [name.strip() for name in next(csv.reader([line], delimiter=sign), [])]
     columns = {sign: [name.strip() for name in next(csv.reader([line], delimiter=sign), [])] for sign in _DELIMITERS}
     for sign, names in columns.items():
         if set(wanted) <= set(names):
