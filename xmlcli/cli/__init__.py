@@ -24,6 +24,7 @@ from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
+from xmlcli.cli.runs import app as runs_app
 from xmlcli.cli.say import tell
 from xmlcli.cli.settings import settings_cli
 from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
@@ -100,6 +101,9 @@ for _name, _command in (
     ("train-clf", train_clf_cli),
 ):
     app.command(_name, rich_help_panel=_STAGES)(_command)
+
+
+app.add_typer(runs_app, name="runs", rich_help_panel=_MAIN)
 
 
 def main() -> None:

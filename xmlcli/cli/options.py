@@ -32,6 +32,9 @@ class Options:
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Use pipelines/NAME.yaml, and keep its run apart.")
     ] = None
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's own name. Default: the dataset's, and the profile's.")
+    ] = None
     root: Annotated[Path, typer.Option(help="Where artifacts/, metrics/, runs/ and scratch/ lie.")] = Path()
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = "auto"
     set_: Annotated[
@@ -55,6 +58,18 @@ class Opened:
     workspace: Workspace
     config: Config
     overrides: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """Where the dataset lies, or its name where the program makes it; empty where it is not on this machine."""
+        from xmlcli.datasets.find import data_folders, locate
+        from xmlcli.errors import DatasetError
+
+        try:
+            folder = locate(self.run.dataset, data_folders(self.workspace.root))
+        except DatasetError:
+            return ""
+        return folder.name if folder.path is None else str(folder.path.resolve())
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,8 +98,8 @@ def named_run(options: Options) -> RunId:
     """Return the run that the options name. Raises UsageError without a dataset, or where its name can be none."""
     if not options.dataset:
         raise UsageError("no dataset named", remedy="add --dataset NAME; demo is always there")
-    run = RunId(options.dataset, options.profile)
-    check_name(run.name, "dataset")
+    run = RunId(options.dataset, options.profile, options.name)
+    check_name(run.name, "dataset" if options.name is None else "run")
     return run
 
 
@@ -110,4 +125,4 @@ def open_run(options: Options) -> Opened:
 
 def for_run(options: Options, run: RunId) -> Options:
     """Return the options with another run's dataset and profile."""
-    return replace(options, dataset=run.dataset, profile=run.profile)
+    return replace(options, dataset=run.dataset, profile=run.profile, name=run.called)

@@ -51,7 +51,7 @@ def show(options: Options, *, verify: bool = False) -> bool:
     """
     from xmlcli.runs import dvc_table
 
-    runs = [RunId(options.dataset, options.profile)] if options.dataset else dvc_table.read_runs(TABLE)
+    runs = [RunId(options.dataset, options.profile, options.name)] if options.dataset else dvc_table.read_runs(TABLE)
     if not runs:
         raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
     sound = [_show_run(for_run(options, run), verify=verify) for run in runs]
@@ -66,11 +66,11 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
 
     runs = dvc_table.read_runs(TABLE)
     if add:
-        run = RunId(add, options.profile)
+        run = RunId(add, options.profile, options.name)
         _check_addable(run, options.root)
         runs = [*(r for r in runs if r.name != run.name), run]
     if remove:
-        gone = RunId(remove, options.profile).name
+        gone = RunId(remove, options.profile, options.name).name
         if gone not in [r.name for r in runs]:
             names = ", ".join(r.name for r in runs)
             raise UsageError(f"no run {gone!r} in the table", where=str(TABLE), expected=f"one of {names}")
@@ -143,7 +143,7 @@ def _check_addable(run: RunId, root: Path) -> None:
             found=run.dataset,
             remedy="put or link the folder under data/, or name its parent in XMLCLI_DATA, and add it by name",
         )
-    check_name(run.name, "dataset")
+    check_name(run.name, "dataset" if run.called is None else "run")
     try:
         locate(run.dataset, data_folders(root))
     except DatasetError as error:

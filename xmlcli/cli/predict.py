@@ -16,7 +16,7 @@ from xmlcli.cli.predict_stream import Stream, answer_stream
 from xmlcli.cli.say import tell
 from xmlcli.errors import UsageError
 from xmlcli.machine.terminal import shown
-from xmlcli.storage.workspace import Workspace
+from xmlcli.storage.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
     from xmlcli.datasets.columns import Carried
@@ -100,8 +100,9 @@ def _carried(form: AnswerForm, id_column: str | None, keep: str | None, *, has_c
 def open_model(options: Options, folder: Path | None) -> Model:
     """Load an exported model, or open that of a trained run."""
     if folder is not None:
-        if options.dataset is not None:
-            raise UsageError("--model beside --dataset", expected="one of them")
+        if options.dataset is not None or options.name is not None:
+            given = "--dataset" if options.dataset is not None else "--name"
+            raise UsageError(f"--model beside {given}", expected="one of them")
         from xmlcli.serving.model import load
 
         return load(folder)
@@ -119,13 +120,20 @@ def open_trained(options: Options, use: Callable[[TrainedRun], T], cycle: int | 
     columns = {f"prepare.{name}" for name in TABLE_OPTIONS}  # of the documents to answer
     asked = {key: value for key, value in given_settings(options).items() if key not in columns}
     run = named_run(options) if options.dataset else None
-    workspace = Workspace(options.root, run.name) if run else last_workspace(options.root)
+    workspace = Workspace(options.root, run.name) if run else unnamed_workspace(options)
 
     def opened(training: Training) -> T:
         check_settings(training, asked)
         return use(TrainedRun(training, cycle=cycle))
 
     return through(workspace, opened, run)
+
+
+def unnamed_workspace(options: Options) -> Workspace:
+    """Return the run that --name names where no dataset is, else the one trained last."""
+    if options.name is not None:
+        return Workspace(options.root, check_name(options.name, "run"))
+    return last_workspace(options.root)
 
 
 def last_workspace(root: Path) -> Workspace:

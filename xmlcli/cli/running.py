@@ -50,6 +50,7 @@ def run_calls(
             device=options.device,
             ranks=ranks or ALONE,
             overrides=opened.overrides,
+            source=opened.source,
             keep=keep,
             progress=shown.progress,
             on_skip=shown.on_skip,

@@ -29,6 +29,9 @@ def train_cli(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Refuse a table whose labels seem to be separated otherwise.")
     ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a model of another source, or with other settings.")
+    ] = False,
 ) -> None:
     """Run everything a dataset needs, skip what is current, and show the metrics.
 
@@ -40,21 +43,27 @@ def train_cli(
     old one, whose artifacts are kept in snapshots/ beside the new ones and need as much disk again. --no-keep does
     without.
 
+    A run is named after its dataset, unless --name names it. It remembers where that lay and which settings were given:
+    others under the same name are refused, unless --replace says so. xmlcli runs lists what there is.
+
     Under torchrun, all its processes train together.
 
     Example: xmlcli train --dataset demo
     """
-    train(options, keep=keep, check=check)
+    train(options, keep=keep, check=check, replace=replace)
 
 
-def train(options: Options, *, keep: bool = True, check: bool = True) -> None:
+def train(options: Options, *, keep: bool = True, check: bool = True, replace: bool = False) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
+    from xmlcli.cli.replacing import check_replaced
 
     opened = open_run(options)
     is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
     if is_alone:  # before anything slow is imported, so that errors of typing come at once
         make_ready(options, opened, check=check)
+    if not replace:
+        check_replaced(opened)
     from xmlcli.cli.running import joined_ranks, run_calls
     from xmlcli.runs.plan import plan
     from xmlcli.runs.snapshot import through, train_command

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from xmlcli.datasets.formats import layouts
 from xmlcli.datasets.formats.layouts import DEMO
+from xmlcli.datasets.formats.streams import plain_suffix
 from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
 from xmlcli.errors import AbsentDatasetError, DatasetError
 
@@ -112,7 +113,7 @@ def _is_path(dataset: str) -> bool:
 def _is_file_name(dataset: str) -> bool:
     """Whether a name without a folder is that of a file, there or not, and of no dataset."""
     path = Path(dataset)
-    return layouts.plain_suffix(path) in layouts.TABLE_SUFFIXES or (path.is_file() and bool(path.suffix))
+    return plain_suffix(path) in layouts.TABLE_SUFFIXES or (path.is_file() and bool(path.suffix))
 
 
 def _no_file(path: Path, dataset: str) -> DatasetError:

@@ -46,7 +46,8 @@ def _ignore(call: Call, what: str | float) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """What all calls of one run share. `overrides` only go on record: the config holds them already.
+    """What all calls of one run share. `overrides` only go on record: the config holds them already. So does `source`,
+    where the dataset lies.
 
     `keep`: while artifacts are made again, the complete training there was goes on answering.
     Of several `ranks` each has a session; rank 0 plans, holds the lock and writes, the others do their part.
@@ -57,6 +58,7 @@ class Session:
     device: str = "auto"
     ranks: Ranks = ALONE
     overrides: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
     keep: bool = True
     progress: Progress = silent
     registry: Registry = find_stage
@@ -209,6 +211,8 @@ def _write_run(session: Session, call: Call) -> None:
     record = {
         "dataset": call.run.dataset,
         "profile": call.run.profile,
+        "name": call.run.called,
+        "source": session.source,
         "overrides": session.overrides,
         "cycles": session.config.cycles,
     }
