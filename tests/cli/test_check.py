@@ -133,3 +133,17 @@ def test_a_mistyped_file_or_column_is_told_before_anything_slow_is_imported(
     assert done.stdout == "2 []\n"
     assert said.format(tmp_path) in done.stderr
     assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("evaluate",), ("plan",), ("predict", "--text", "a"), ("export", "x"), ("settings",)], ids=" ".join
+)
+def test_a_dataset_that_is_not_there_is_the_error_and_nothing_is_left_behind(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    assert main(monkeypatch, *words, "--dataset", "nope", "--root", str(tmp_path)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("xmlcli: no dataset 'nope'")
+    assert len(shown.err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())

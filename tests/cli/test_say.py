@@ -83,7 +83,6 @@ def test_what_a_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch)
 def test_a_bar_takes_what_it_names_for_no_markup(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(displays, "SHOW_AFTER_SECONDS", -1.0)
     monkeypatch.setenv("TERM", "xterm")
     bar = displays.Display(live=True)
     for name in ("[/x]", "[red]", HOSTILE):

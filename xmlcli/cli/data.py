@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmlcli.cli.fetch import fetch_shown
@@ -39,15 +40,10 @@ def make_ready(
     folders = data_folders(options.root)
     try:
         folder = locate(opened.run.dataset, folders)
-    except AbsentDatasetError as absent:
+    except AbsentDatasetError:
         if is_prepared:
             return
-        if environ.get(OFFLINE_VARIABLE):
-            raise
-        try:
-            folder = fetch_shown(opened.run.dataset, folders[0], None)
-        except DatasetError as failed:
-            raise AbsentDatasetError(f"{absent}\n{failed}") from failed
+        folder = _fetched(opened.run.dataset, folders[0], environ)
     except DatasetError:
         if is_prepared:
             return
@@ -55,6 +51,22 @@ def make_ready(
     if check and not (is_prepared and _is_current(opened)):
         _check(folder, opened)
     warn_of_columns(folder, [f"prepare.{name}" for name in TABLE_OPTIONS if f"prepare.{name}" in opened.overrides])
+
+
+def _fetched(name: str, data: Path, environ: Mapping[str, str]) -> DatasetFolder:
+    """Fetch a published collection. Raises UnfetchedError."""
+    from xmlcli.datasets.published.catalogue import find_known
+    from xmlcli.errors import DatasetError, UnfetchedError
+
+    known = find_known(name)
+    assert known is not None
+    if environ.get(OFFLINE_VARIABLE):
+        raise UnfetchedError(known.name, f"and {OFFLINE_VARIABLE} forbids to fetch it", known.page)
+    try:
+        return fetch_shown(name, data, None)
+    except DatasetError as failed:
+        why = str(failed).partition("\nwhat to do: ")[0].rpartition("found: ")[2] or str(failed).splitlines()[0]
+        raise UnfetchedError(known.name, f"and could not be fetched: {why}", known.page) from failed
 
 
 def _is_current(opened: Opened) -> bool:

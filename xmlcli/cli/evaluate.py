@@ -13,14 +13,14 @@ import typer
 
 from xmlcli.cli.data import TABLE_OPTIONS, warn_of_columns
 from xmlcli.cli.options import Opened, Options, given_settings, open_run, with_options
-from xmlcli.cli.say import say
+from xmlcli.cli.say import say, tell
 from xmlcli.errors import ArtifactError, LockedError, UsageError
 
 if TYPE_CHECKING:
     from xmlcli.runs.snapshot import Training
 
 
-@with_options
+@with_options()
 def evaluate_cli(
     options: Options,
     cycle: Annotated[int | None, typer.Option(min=1, help="Which cycle. Default: the last one.")] = None,
@@ -119,7 +119,7 @@ def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | 
     if not is_published(workspace):
         raise incomplete(workspace, opened.run, found)
     check_settings(published(workspace, opened.run), given)
-    typer.secho(f"{found}; these are figures of the complete training", err=True, fg="yellow")
+    tell(f"{found}; these are figures of the complete training", "yellow")
     return None
 
 

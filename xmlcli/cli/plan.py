@@ -19,7 +19,7 @@ from xmlcli.storage.workspace import check_name
 TABLE = Path("params.yaml")
 
 
-@with_options
+@with_options("device")
 def plan_cli(
     options: Options,
     add: Annotated[str | None, typer.Option(metavar="NAME", help="Add a dataset to what dvc repro runs.")] = None,
@@ -56,7 +56,7 @@ def show(options: Options, *, verify: bool = False) -> bool:
         raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
     sound = [_show_run(for_run(options, run), verify=verify) for run in runs]
     if TABLE.exists() and not dvc_table.is_written(TABLE, _table(dvc_table.read_runs(TABLE))):
-        typer.secho(f"{TABLE} is older than the pipeline files: xmlcli plan --write", err=True, fg="yellow")
+        tell(f"{TABLE} is older than the pipeline files: xmlcli plan --write", "yellow")
     return all(sound)
 
 
@@ -80,9 +80,9 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
         say(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
     if write:
         dvc_table.write(TABLE, table)
-        typer.secho(f"{TABLE} written; dvc repro runs it", err=True)
+        tell(f"{TABLE} written; dvc repro runs it")
     else:
-        typer.secho("nothing written; add --write", err=True)
+        tell("nothing written; add --write")
 
 
 def _show_run(options: Options, *, verify: bool) -> bool:

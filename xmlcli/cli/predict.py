@@ -11,7 +11,7 @@ import typer
 
 from xmlcli.cli.answers_out import STREAM
 from xmlcli.cli.data import TABLE_OPTIONS
-from xmlcli.cli.options import Options, given_settings, named_run, with_options
+from xmlcli.cli.options import Options, check_known, given_settings, named_run, with_options
 from xmlcli.cli.predict_stream import Stream, answer_stream
 from xmlcli.cli.say import tell
 from xmlcli.errors import UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@with_options
+@with_options("device", "seed", "max_documents", "labels_column", "label_separator")
 def predict_cli(
     options: Options,
     model: Annotated[
@@ -120,6 +120,8 @@ def open_trained(options: Options, use: Callable[[TrainedRun], T], cycle: int | 
     columns = {f"prepare.{name}" for name in TABLE_OPTIONS}  # of the documents to answer
     asked = {key: value for key, value in given_settings(options).items() if key not in columns}
     run = named_run(options) if options.dataset else None
+    if run is not None:
+        check_known(run, options.root)
     workspace = Workspace(options.root, run.name) if run else unnamed_workspace(options)
 
     def opened(training: Training) -> T:
@@ -140,7 +142,7 @@ def last_workspace(root: Path) -> Workspace:
     """Return the run that was trained last, and tell of damaged ones."""
     from xmlcli.runs.snapshot import last_trained
 
-    return last_trained(root, lambda line: typer.secho(f"ignored: {line}", err=True, fg="yellow"))
+    return last_trained(root, lambda line: tell(f"ignored: {line}", "yellow"))
 
 
 def _format(output: str, form: str | None) -> str:

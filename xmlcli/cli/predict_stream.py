@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import typer
-
 from xmlcli.cli.answers_out import STREAM, Stopped, Stopping, check_output, opened_output, stopping
+from xmlcli.cli.say import tell
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -97,12 +96,12 @@ def answer_stream(open_model: Callable[[], Model], stream: Stream) -> None:
             stopped = before_or_after
     if stopped is not None:
         with suppress(OSError):  # of a terminal that has hung up
-            typer.secho(f"{stopped.word} after {tally}", err=True, fg="red")
+            tell(f"{stopped.word} after {tally}", "red")
         sys.exit(stopped.exit_code)
     for remark in tally.remarks(stream.form.threshold):
-        typer.secho(remark, err=True, fg="yellow")
+        tell(remark, "yellow")
     if stream.output != STREAM or tally.unreadable:
-        typer.secho(f"{tally}, {time.monotonic() - started:.1f} s", err=True, fg="green")
+        tell(f"{tally}, {time.monotonic() - started:.1f} s", "green")
 
 
 def _answer_all(model: Model, stream: Stream, signals: Stopping, tally: _Tally) -> Stopped | None:
@@ -177,4 +176,4 @@ def _answered(model: Model, block: Block, k: int) -> tuple[Ranked, list[bool]]:
 def _tell(errors: Mapping[int, str], before: int) -> None:
     """Tell on stderr of documents that a format has no place to tell of."""
     for row, error in errors.items():
-        typer.secho(f"document {before + row + 1:,}: {error}", err=True, fg="red")
+        tell(f"document {before + row + 1:,}: {error}", "red")

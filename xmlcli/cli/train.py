@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xmlcli.runs.snapshot import Training
 
 
-@with_options
+@with_options()
 def train_cli(
     options: Options,
     keep: Annotated[

@@ -94,7 +94,8 @@ def report(training: Training, call: Call, wanted: Sequence[str]) -> dict[str, A
     """Return the object that `evaluate --json` prints for an evaluation.
 
     `train_seconds` is the sum over the calls that made the model, but prepare and evaluate. `model_bytes` counts the
-    files that prediction needs. `peak_memory_bytes` is the largest of all calls. `metrics` are those of test documents. A cost that is not on record is null.
+    files that prediction needs. `peak_memory_bytes` is the largest of all calls. A cost that is not on record is
+    null. `metrics` are those of test documents.
     """
     before = ancestors(training.plan, call)
     records = {c.name: _provenance(training, c) for c in [*before, call]}
