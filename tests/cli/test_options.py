@@ -25,7 +25,7 @@ def test_help_shows_a_commands_own_options_first_and_none_without_effect(
     for command, own, idle in (("predict", "--threshold", "--seed"), ("export", "--cycle", "--label-separator")):
         assert main(monkeypatch, command, "--help") == 0
         shown = capsys.readouterr().out
-        assert shown.index("─ Options ─") < shown.index(own) < shown.index("─ The run ─") < shown.rindex("--dataset")
+        assert shown.index("Options:") < shown.index(own) < shown.index("The run:") < shown.rindex("--dataset")
         assert idle not in shown
         assert main(monkeypatch, command, "--dataset", "nope", idle, "3", *(["x"] if command == "export" else [])) == 2
         assert command == "predict" or f"warning: {idle} has no effect here" in capsys.readouterr().err

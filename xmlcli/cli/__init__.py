@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import inspect
 import io
 import os
 import sys
@@ -24,6 +23,7 @@ from xmlcli.cli.evaluate import evaluate_cli
 from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
+from xmlcli.cli.help_text import PanelCommand, PanelGroup
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
 from xmlcli.cli.runs import app as runs_app
@@ -45,7 +45,8 @@ app = typer.Typer(
     name="xmlcli",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
+    cls=PanelGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -56,6 +57,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+@app.callback()
 def xmlcli(
     context: typer.Context,
     version: Annotated[
@@ -89,12 +91,6 @@ def xmlcli(
         typer.echo(context.get_help())
 
 
-def _unwrapped(docstring: str | None) -> str:
-    """Return a docstring whose paragraphs are lines, to be wrapped to the terminal, but for those marked by \\b."""
-    paragraphs = inspect.cleandoc(docstring or "").split("\n\n")
-    return "\n\n".join(text if text.startswith("\b") else " ".join(text.split()) for text in paragraphs)
-
-
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     _MAIN: {
         "train": train_cli,
@@ -121,8 +117,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 }
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel, help=_unwrapped(_command.__doc__))(_command)
-app.callback(help=_unwrapped(xmlcli.__doc__))(xmlcli)
+        app.command(_name, rich_help_panel=_panel, cls=PanelCommand)(_command)
 app.add_typer(runs_app, name="runs", rich_help_panel=_MAIN)
 
 

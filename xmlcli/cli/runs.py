@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xmlcli.cli.help_text import PanelGroup
 from xmlcli.cli.say import tell
 from xmlcli.errors import ArtifactError, UsageError
 from xmlcli.machine.terminal import shown
@@ -21,7 +22,7 @@ _FOLDERS = ("snapshots", "artifacts", "metrics", "runs", "scratch")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 Root = Annotated[Path, typer.Option(help="Where artifacts/, metrics/, runs/ and scratch/ lie.")]
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, cls=PanelGroup)
 
 
 @app.callback()
