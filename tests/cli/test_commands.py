@@ -62,7 +62,6 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "Missing command"),
         (("nonsense",), "nonsense"),
         (("train", "--nonsense"), "--nonsense"),
         (("train",), "no dataset named"),
@@ -124,8 +123,18 @@ def test_evaluate_speaks_of_the_last_trained_run(
     assert main(monkeypatch, "evaluate", "--json", *place) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["dataset"], report["cycle"], report["metrics"]["P@1"]) == ("demo", 1, 33.25)
+    assert (report["split"], report["documents"], report["overrides"]) == ("test", 3, {"cycles": 1})
+    assert report["validation"] == {"documents": 2, "metrics": report["metrics"]}
     assert main(monkeypatch, "evaluate", *place) == 0
-    assert "33.25" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "33.25" in shown
+    assert "run demo (dataset demo, profile default, --set cycles=1, cycle 1) on 3 test documents" in shown
+    words = ("--dataset", "demo", "--profile", "fast", "--device", "cpu", *place)
+    assert main(monkeypatch, "train", *words) == 0
+    capsys.readouterr()
+    assert main(monkeypatch, "evaluate", "--json", *place) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["run"], report["dataset"], report["profile"]) == ("demo-fast", "demo", "fast")
     assert main(monkeypatch, "evaluate", "--metric", "foo@1", *place) == 2
     assert "foo@1" in capsys.readouterr().err
 

@@ -13,13 +13,14 @@ import typer
 
 from xmlcli.cli.data import TABLE_OPTIONS, warn_of_columns
 from xmlcli.cli.options import Opened, Options, given_settings, open_run, with_options
+from xmlcli.cli.say import say, tell
 from xmlcli.errors import ArtifactError, LockedError, UsageError
 
 if TYPE_CHECKING:
     from xmlcli.runs.snapshot import Training
 
 
-@with_options
+@with_options()
 def evaluate_cli(
     options: Options,
     cycle: Annotated[int | None, typer.Option(min=1, help="Which cycle. Default: the last one.")] = None,
@@ -73,13 +74,13 @@ def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json
 
 def _open(options: Options) -> Opened:
     """Return the run that options name, or the one trained last with the settings of that training."""
-    from xmlcli.cli.predict import last_workspace
+    from xmlcli.cli.predict import unnamed_workspace
     from xmlcli.config.resolved import overridden
     from xmlcli.runs.snapshot import published
 
     if options.dataset is not None:
         return open_run(options)
-    workspace, given = last_workspace(options.root), given_settings(options)
+    workspace, given = unnamed_workspace(options), given_settings(options)
     training = published(workspace)
     return Opened(training.run, workspace, overridden(training.config, given), {**training.overrides, **given})
 
@@ -118,7 +119,7 @@ def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | 
     if not is_published(workspace):
         raise incomplete(workspace, opened.run, found)
     check_settings(published(workspace, opened.run), given)
-    typer.secho(f"{found}; these are figures of the complete training", err=True, fg="yellow")
+    tell(f"{found}; these are figures of the complete training", "yellow")
     return None
 
 
@@ -141,14 +142,14 @@ def _read(training: Training, cycle: int | None, metrics: list[str], *, as_json:
     call = find_call(training.plan, "evaluate", training.config.cycles if cycle is None else cycle)
     if as_json:
         return partial(typer.echo, json.dumps(results.report(training, call, metrics)))
-    test = results.read_test_metrics(training, call, metrics)
+    about, test = results.describe(training, call), results.read_test_metrics(training, call, metrics)
     if metrics:
         return partial(typer.echo, "\n".join(f"{name} {value:.2f}" for name, value in test.items()))
     if test:
-        return partial(_print_table, test, results.read_oracle_metrics(training, call))
+        return partial(_print_table, test, results.read_oracle_metrics(training, call), about=about)
     validation = results.read_validation_metrics(training, call)
     if validation:
-        return partial(_print_table, validation, {}, head="percent, validation")
+        return partial(_print_table, validation, {}, head="percent, validation", about=about)
     raise UsageError(
         "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
     )
@@ -158,7 +159,7 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
     """Print metrics of another system's predictions; nothing is written."""
     from xmlcli.cli.display import display
     from xmlcli.datasets.find import data_folders, locate
-    from xmlcli.datasets.formats.raw import TableColumns
+    from xmlcli.datasets.formats.problems import TableColumns
     from xmlcli.datasets.load import read_dataset
     from xmlcli.datasets.predictions import measure_predictions
     from xmlcli.metrics import DEFAULT_METRICS, parse_metric
@@ -211,13 +212,34 @@ def _check_metrics(metrics: list[str]) -> None:
         parse_metric(text)
 
 
-def _print_table(model: dict[str, float], oracle: dict[str, float], *, head: str = "percent") -> None:
-    """Print a row for each kind of metric and a column for each k, the oracle's rows below the model's."""
+def _header(about: Mapping[str, Any]) -> str:
+    """Return in a line what figures are of."""
+    given = "".join(f", --set {key}={json.dumps(value)}" for key, value in about["overrides"].items())
+    documents = f"{about['documents']:,} {about['split']} documents"
+    of = f"dataset {about['dataset']}, profile {about['profile']}{given}, cycle {about['cycle']}"
+    return f"run {about['run']} ({of}) on {documents}"
+
+
+def _print_table(
+    model: dict[str, float],
+    oracle: dict[str, float],
+    *,
+    head: str = "percent",
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a row for each kind of metric and a column for each k, the oracle's rows below the model's.
+
+    `about`: what the figures are of, said above.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    if about is not None:
+        say(_header(about))
     ks = sorted({int(name.partition("@")[2]) for name in model})
     table = Table(head, *(f"@{k}" for k in ks))
+    for column in table.columns[1:]:
+        column.justify = "right"
     for prefix, values in (("", model), ("oracle ", oracle)):
         for kind in dict.fromkeys(name.partition("@")[0] for name in values):
             cells = [values.get(f"{kind}@{k}") for k in ks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from xmlcli.runs.snapshot import Training
 
 
-@with_options
+@with_options()
 def train_cli(
     options: Options,
     keep: Annotated[
@@ -25,34 +26,52 @@ def train_cli(
             help="Keep the old model until the new one is complete, or remove it before its artifacts are remade.",
         ),
     ] = True,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Refuse a table whose labels seem to be separated otherwise.")
+    ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a model of another source, or with other settings.")
+    ] = False,
 ) -> None:
     """Run everything a dataset needs, skip what is current, and show the metrics.
 
-    A published dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment,
+    Of a table the first rows are looked at before anything is made of them: xmlcli check says more of all. A published
+    dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment,
     the same command goes on from there. It needs no DVC; dvc repro does the same stage by stage.
 
     Training again replaces the model only when all is complete; until then predict, export and evaluate answer from the
     old one, whose artifacts are kept in snapshots/ beside the new ones and need as much disk again. --no-keep does
     without.
 
+    A run is named after its dataset, unless --name names it. It remembers where that lay and which settings were given:
+    others under the same name are refused, unless --replace says so. xmlcli runs lists what there is.
+
     Under torchrun, all its processes train together.
 
     Example: xmlcli train --dataset demo
     """
-    train(options, keep=keep)
+    train(options, keep=keep, check=check, replace=replace)
 
 
-def train(options: Options, *, keep: bool = True) -> None:
+def train(options: Options, *, keep: bool = True, check: bool = True, replace: bool = False) -> None:
     """Run the whole plan in this process, then print the summary table."""
     from xmlcli.cli.data import make_ready
+    from xmlcli.cli.replacing import check_replaced
+
+    opened = open_run(options)
+    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    if is_alone:  # before anything slow is imported, so that errors of typing come at once
+        make_ready(options, opened, check=check)
+    if not replace:
+        check_replaced(opened)
     from xmlcli.cli.running import joined_ranks, run_calls
     from xmlcli.runs.plan import plan
     from xmlcli.runs.snapshot import through, train_command
 
     with joined_ranks(options) as ranks:
-        opened = open_run(options)
+        if not is_alone:
+            ranks.broadcast(lambda: make_ready(options, opened, check=check))
         calls = plan(opened.config, opened.run)
-        ranks.broadcast(lambda: make_ready(options, opened, calls[0]))
         unfinished = run_calls(options, opened, calls, calls, ranks, keep=keep)
     if unfinished:
         raise ArtifactError(

@@ -22,7 +22,8 @@ from xmlcli.datasets.formats import (
 )
 from xmlcli.datasets.formats.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
 from xmlcli.datasets.formats.named import NamedFile, NameTable, read_named
-from xmlcli.datasets.formats.raw import RawDataset, RawSplit, ReadSplits, TableColumns, read_filter, read_names
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset, RawSplit, ReadSplits, read_filter, read_names
 from xmlcli.datasets.synthetic import demo
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent

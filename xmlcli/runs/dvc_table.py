@@ -82,4 +82,4 @@ def _run(options: str) -> RunId:
     """Return the run that `RunId.options` wrote."""
     words = options.split()
     values = dict(zip(words[::2], words[1::2], strict=False))
-    return RunId(values.get("--dataset", ""), values.get("--profile"))
+    return RunId(values.get("--dataset", ""), values.get("--profile"), values.get("--name"))

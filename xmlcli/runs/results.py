@@ -72,21 +72,42 @@ def model_bytes(of_model: Sequence[Artifact]) -> int:
     return sum(artifact.inference_bytes(voting=voting) for artifact in of_model)
 
 
+def describe(training: Training, call: Call) -> dict[str, Any]:
+    """Return what an evaluation is of: the run, its dataset, profile, cycle and overrides, which split, how large."""
+    prepared = training.read(call.inputs["prepared"])
+    documents = {split: prepared.rows(f"X_{split}.npz") for split in ("test", "validation")}
+    split = "test" if documents["test"] else "validation"
+    return {
+        "run": call.run.name,
+        "dataset": call.run.dataset_name,
+        "source": training.source or None,
+        "profile": call.run.profile or "default",
+        "overrides": dict(training.overrides),
+        "cycle": call.cycle,
+        "split": split,
+        "documents": documents[split],
+        "validation_documents": documents["validation"],
+    }
+
+
 def report(training: Training, call: Call, wanted: Sequence[str]) -> dict[str, Any]:
     """Return the object that `evaluate --json` prints for an evaluation.
 
     `train_seconds` is the sum over the calls that made the model, but prepare and evaluate. `model_bytes` counts the
-    files that prediction needs. `peak_memory_bytes` is the largest of all calls. A cost that is not on record is null.
+    files that prediction needs. `peak_memory_bytes` is the largest of all calls. A cost that is not on record is
+    null. `metrics` are those of test documents.
     """
     before = ancestors(training.plan, call)
     records = {c.name: _provenance(training, c) for c in [*before, call]}
     seconds: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
     of_model = [training.read(ref) for ref in (*call.inputs.values(), call.output)]
+    about, validation = describe(training, call), read_validation_metrics(training, call)
+    documents = about.pop("validation_documents")
     result = {
-        "dataset": call.run.dataset_name,
-        "cycle": call.cycle,
+        **about,
         "metrics": read_test_metrics(training, call, wanted),
+        "validation": {"documents": documents, "metrics": validation} if validation else None,
         "train_seconds": _total(seconds),
         PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
         "model_bytes": model_bytes(of_model),

@@ -42,7 +42,7 @@ class TrainedRun:
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
-        return Model(self._engine(), self._frontend())
+        return Model(self._engine(), self._frontend(), about=self._about())
 
     def contents(self) -> ModelContents:
         """Return the quantised model that is exported."""

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Bools, Floats, Ints
+from xmlcli.machine.terminal import silent_stderr
 from xmlcli.progress import Progress, silent
 from xmlcli.shortlists.index import empty_shortlists
 
@@ -27,7 +28,8 @@ class HnswIndex:
         ef_search: int,
     ) -> None:  # fmt: skip
         """Z, bonus, searchable as for ExactIndex; M, ef_construction, ef_search as HNSW calls them."""
-        import nmslib
+        with silent_stderr():  # where it tells how it was compiled, which is nothing that a user has to know
+            import nmslib
 
         self._num_labels = Z.shape[0]
         self._ids = np.flatnonzero(searchable).astype(np.int32)

@@ -15,7 +15,8 @@ import scipy.sparse as sp
 from xmlcli.config.sections import PrepareConfig
 from xmlcli.datasets.find import DatasetFolder
 from xmlcli.datasets.formats.layouts import DEMO
-from xmlcli.datasets.formats.raw import RawDataset, TableColumns
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.synthetic import demo
 from xmlcli.distributed.ranks import Ranks

@@ -13,7 +13,8 @@ import pytest
 
 from xmlcli.datasets.find import locate
 from xmlcli.datasets.formats.layouts import TABLE
-from xmlcli.datasets.formats.raw import RawDataset, TableColumns
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
 from xmlcli.errors import DatasetError
 from xmlcli.stages.call import RunId

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmlcli.datasets.formats import xmc_text
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit
 from xmlcli.datasets.formats.xmc_lines import Header, ParsedRows, parse_lines
 from xmlcli.errors import DatasetError
 from xmlcli.progress import silent

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, AnyStr, BinaryIO, cast
 
-from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, FileProblems
+from xmlcli.datasets.formats.problems import SAVE_AS_UTF8, FileProblems
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import MOST_LINE_BYTES, line_too_long, open_stream
 from xmlcli.datasets.formats.xmc_lines import (
     LARGEST_VALUE,
