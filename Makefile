@@ -40,11 +40,11 @@ fuzz: .venv/installed  ## give each reader 100,000 wrong inputs
 soak: .venv/installed  ## train and predict for two hours in one process, and see what grows
 	$(BIN)/python tests/reliability/soak.py $(ARGS)
 
-check:  ## run everything in a clean copy, as the workflow does
-	PYTHON=$(PYTHON) .ci/run
-
 mutate: .venv/installed  ## make small changes to the program, one at a time, and count those that the tests notice
 	$(BIN)/python tests/reliability/mutate.py
+
+check:  ## run everything in a clean copy, as the workflow does
+	PYTHON=$(PYTHON) .ci/run
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
