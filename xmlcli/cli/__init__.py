@@ -1,6 +1,6 @@
 """The command line: parse, call, print. Nothing else prints or chooses an exit code.
 
-Each subcommand has a file; the five stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
+Each subcommand has a file; seven stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
 `x`, so that `--help` comes fast.
 """
 
@@ -25,7 +25,15 @@ from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
 from xmlcli.cli.say import tell
 from xmlcli.cli.settings import settings_cli
-from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
+from xmlcli.cli.stages import (
+    combine_cli,
+    embed_labels_cli,
+    finish_cli,
+    init_clf_cli,
+    prepare_cli,
+    shortlist_cli,
+    train_clf_cli,
+)
 from xmlcli.cli.train import train_cli
 from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
 from xmlcli.machine.memory import ran_out
@@ -96,6 +104,8 @@ for _name, _command in (
     ("embed-labels", embed_labels_cli),
     ("shortlist", shortlist_cli),
     ("train-clf", train_clf_cli),
+    ("combine", combine_cli),
+    ("finish", finish_cli),
 ):
     app.command(_name, rich_help_panel=_STAGES)(_command)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OFFLINE_VARIABLE = "XMLCLI_OFFLINE"
 TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
+_SPLIT_OPTIONS = ("group_column", "test_fraction")
 
 
 def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping[str, str] = os.environ) -> None:
@@ -41,7 +42,8 @@ def make_ready(options: Options, opened: Opened, prepare: Call, environ: Mapping
             raise AbsentDatasetError(f"{absent}\n{failed}") from failed
     except DatasetError:
         return  # prepare says what is wrong
-    warn_of_columns(folder, [f"prepare.{name}" for name in TABLE_OPTIONS if f"prepare.{name}" in opened.overrides])
+    of_table = [f"prepare.{name}" for name in (*TABLE_OPTIONS, *_SPLIT_OPTIONS)]
+    warn_of_columns(folder, [name for name in of_table if name in opened.overrides])
 
 
 def warn_of_columns(folder: DatasetFolder, idle: Sequence[str]) -> None:

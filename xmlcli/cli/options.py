@@ -19,7 +19,9 @@ from xmlcli.errors import UsageError
 from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Workspace, check_name
 
-_PREPARE_OPTIONS = ("max_documents", "text_column", "labels_column", "label_separator")
+_PREPARE_OPTIONS = (
+    "max_documents", "text_column", "labels_column", "label_separator", "group_column", "test_fraction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class Options:
     ] = None
     labels_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of such a file: the labels.")] = None
     label_separator: Annotated[str | None, typer.Option(metavar="TEXT", help="What separates labels there.")] = None
+    group_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of such a file: what documents share that belong together.")
+    ] = None
+    test_fraction: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of such a file alone: share kept for test. Default: 0.1.")
+    ] = None
 
 
 @dataclass(frozen=True)

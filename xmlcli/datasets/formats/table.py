@@ -61,13 +61,16 @@ def read_split(
     problems = FileProblems(path)
     rows = NamedRows(table)
     texts = tuple(name.strip() for name in columns.text.split(","))
-    wanted, met = (*texts, columns.labels), dict[str, None]()
+    group = () if columns.group is None else (columns.group,)
+    wanted, met = (*texts, columns.labels, *group), dict[str, None]()
     for number, record in records(path, wanted, problems, progress):
         met.update(dict.fromkeys(record))
         text = text_of(record, texts, number, problems)
         labels = _labels(record.get(columns.labels), columns, number, problems)
         if text is not None and labels is not None:
             rows.add(text, labels)
+            if columns.group is not None:
+                rows.add_group(_group(record.get(columns.group)))
         if len(rows) == max_documents:
             break
     if met and not set(wanted) <= met.keys():  # of JSON, whose objects need not all have the same keys
@@ -101,6 +104,11 @@ def text_of(record: Record, columns: tuple[str, ...], number: int, problems: Fil
             return None
         parts.append(value)
     return " ".join(part for part in parts if part)
+
+
+def _group(value: object) -> str:
+    """Return the name of a document's group, empty where the record has none."""
+    return "" if value is None else str(value).strip()
 
 
 def _labels(value: object, columns: TableColumns, number: int, problems: FileProblems) -> list[str] | None:
@@ -224,7 +232,7 @@ def _missing(path: Path, wanted: tuple[str, ...], names: list[str]) -> DatasetEr
     return DatasetError(
         f"{path}: no column {' and no column '.join(map(repr, missing))}",
         found=f"columns {', '.join(map(repr, names[:20]))}" if names else "an empty file",
-        remedy="name them with --text-column and --labels-column",
+        remedy="name them with --text-column and --labels-column (and --group-column, where documents have groups)",
     )
 
 
