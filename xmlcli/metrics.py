@@ -128,6 +128,16 @@ def sums_by_document(
     return {str(m): _sums(m, hits, weighted, ideal, num_true) for m in wanted}
 
 
+def describe(Y: sp.csr_matrix, frequencies: Floats) -> dict[str, int | float]:
+    """Return of what figures are: how many documents, how many labels they carry, and the share of these labels that
+    no training document carries, which no ranking can hold.
+
+    Y: CSR (n, L); frequencies: float32 (L,), training documents of each label.
+    """
+    unseen = int((frequencies[Y.indices] == 0).sum())
+    return {"documents": Y.shape[0], "labels": Y.nnz, "unseen_labels": round(unseen / max(Y.nnz, 1), 6)}
+
+
 def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     """Return whether each of `top` is a true label of its row, bool (n, k). `Y` stores no zero."""
     hits, L = np.zeros(top.shape, np.bool_), Y.shape[1]

@@ -153,7 +153,7 @@ def test_without_test_documents_figures_are_those_of_validation(
 ) -> None:
     def untested(job: Job) -> None:
         with job.write() as out:
-            out.json("calibration.json", {})
+            out.json("combination.json", {})
             out.array("test_top.npy", np.zeros((0, 3), np.int32))
             out.json("metrics.json", {"validation": measured})
             out.json("report.json", {})

@@ -61,9 +61,12 @@ def test_a_parameter_of_phase_3_makes_phase_3_onward_again(tmp_path: Path) -> No
     assert reasons(session) == {
         "train-clf-1": f"clf.epochs is 9, was {make_config().clf.epochs}",
         "embed-labels-2": "train-clf-1 runs first",
-        "evaluate-1": "embed-labels-2 runs first",
+        "combine-1": "embed-labels-2 runs first",
+        "finish-1": "train-clf-1 runs first",
+        "embed-labels-3": "embed-labels-2 runs first",
+        "evaluate-1": "embed-labels-3 runs first",
     }
-    assert run(tmp_path, changed) == ["train-clf-1", "embed-labels-2", "evaluate-1"]
+    assert run(tmp_path, changed) == ["train-clf-1", "embed-labels-2", "finish-1", "embed-labels-3", "evaluate-1"]
 
 
 def test_making_again_stops_where_the_bytes_come_out_the_same(tmp_path: Path) -> None:
@@ -74,7 +77,8 @@ def test_making_again_stops_where_the_bytes_come_out_the_same(tmp_path: Path) ->
 def test_more_cycles_add_to_what_is_there(tmp_path: Path) -> None:
     run(tmp_path, make_config(cycles=1))
     made = run(tmp_path, make_config(cycles=2))
-    assert made == ["shortlist-2", "train-clf-2", "embed-labels-3", "evaluate-2"]
+    after = ["embed-labels-3", "combine-2", "finish-2", "embed-labels-4", "evaluate-2"]
+    assert made == ["shortlist-2", "train-clf-2", *after]
 
 
 def test_a_version_raised_by_hand_makes_the_stage_again(tmp_path: Path) -> None:
@@ -82,7 +86,7 @@ def test_a_version_raised_by_hand_makes_the_stage_again(tmp_path: Path) -> None:
     run(tmp_path, config)
     newer = {"embed-labels": stage(embed_labels, "seed", "proxy", version=2)}
     assert reasons(make_session(tmp_path, config, newer))["embed-labels-1"] == "embed-labels is at VERSION 2, was 1"
-    assert run(tmp_path, config, newer) == ["embed-labels-1", "embed-labels-2"]
+    assert run(tmp_path, config, newer) == ["embed-labels-1", "embed-labels-2", "embed-labels-3"]
 
 
 def damage_output(session: Session, call: Call) -> None:

@@ -1,6 +1,6 @@
 """The command line: parse, call, print. Nothing else prints or chooses an exit code.
 
-Each subcommand has a file; the five stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
+Each subcommand has a file; seven stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
 `x`, so that `--help` comes fast.
 """
 
@@ -31,7 +31,15 @@ from xmlcli.cli.predict import predict_cli
 from xmlcli.cli.runs import app as runs_app
 from xmlcli.cli.say import loudness, tell
 from xmlcli.cli.settings import settings_cli
-from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
+from xmlcli.cli.stages import (
+    combine_cli,
+    embed_labels_cli,
+    finish_cli,
+    init_clf_cli,
+    prepare_cli,
+    shortlist_cli,
+    train_clf_cli,
+)
 from xmlcli.cli.train import train_cli
 from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, UnfetchedError, XmlcliError
 from xmlcli.machine.memory import ran_out
@@ -117,6 +125,8 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "embed-labels": embed_labels_cli,
         "shortlist": shortlist_cli,
         "train-clf": train_clf_cli,
+        "combine": combine_cli,
+        "finish": finish_cli,
     },
 }
 for _panel, _commands in _COMMANDS.items():

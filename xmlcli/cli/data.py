@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OFFLINE_VARIABLE = "XMLCLI_OFFLINE"
 TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
+_SPLIT_OPTIONS = ("group_column", "test_fraction")
 
 
 def make_ready(
@@ -50,7 +51,8 @@ def make_ready(
         raise
     if check and not (is_prepared and _is_current(opened)):
         _check(folder, opened)
-    warn_of_columns(folder, [f"prepare.{name}" for name in TABLE_OPTIONS if f"prepare.{name}" in opened.overrides])
+    of_table = [f"prepare.{name}" for name in (*TABLE_OPTIONS, *_SPLIT_OPTIONS)]
+    warn_of_columns(folder, [name for name in of_table if name in opened.overrides])
 
 
 def _fetched(name: str, data: Path, environ: Mapping[str, str]) -> DatasetFolder:

@@ -28,6 +28,9 @@ def evaluate_cli(
         list[str] | None, typer.Option("--metric", "-m", metavar="NAME@K", help="P, nDCG, PSP, PSnDCG or R. Repeats.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, costs included.")] = False,
+    calibration: Annotated[
+        bool, typer.Option("--calibration", help="Show how well probabilities hold on the test documents.")
+    ] = False,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -49,25 +52,30 @@ def evaluate_cli(
              xmlcli evaluate --predictions theirs.npz --truth eurlex
     """
     if predictions is None and truth is None:
-        evaluate(options, cycle, metric or [], as_json=as_json)
+        evaluate(options, cycle, metric or [], as_json=as_json, calibration=calibration)
     else:
-        _check_foreign(options, cycle, predictions, truth)
+        _check_foreign(options, cycle, predictions, truth, calibration=calibration)
         assert predictions is not None
         assert truth is not None
         evaluate_predictions(options, predictions, truth, metric or [], as_json=as_json)
 
 
-def evaluate(options: Options, cycle: int | None, metrics: list[str], *, as_json: bool) -> None:
-    """Evaluate if that has not been done, and print the metrics of one cycle."""
+def evaluate(
+    options: Options, cycle: int | None, metrics: list[str], *, as_json: bool, calibration: bool = False
+) -> None:
+    """Evaluate if that has not been done, and print the metrics of one cycle, or how well its probabilities hold."""
     from xmlcli.runs.snapshot import through
 
     _check_metrics(metrics)
+    if calibration and metrics:
+        raise UsageError("--metric beside --calibration", expected="one of them")
+    read = _read_calibration if calibration else partial(_read, metrics=metrics)
     opened = _open(options)
     measured = _measure(options, opened, cycle)
     if measured is None:
-        show = through(opened.workspace, lambda training: _read(training, cycle, metrics, as_json=as_json), opened.run)
+        show = through(opened.workspace, lambda training: read(training, cycle, as_json=as_json), opened.run)
     else:
-        show = _read(measured, cycle, metrics, as_json=as_json)
+        show = read(measured, cycle, as_json=as_json)
         measured.check_unchanged()
     show()
 
@@ -134,7 +142,7 @@ def _is_complete(opened: Opened, asked: Mapping[str, Any]) -> bool:
     return True
 
 
-def _read(training: Training, cycle: int | None, metrics: list[str], *, as_json: bool) -> Callable[[], None]:
+def _read(training: Training, cycle: int | None, *, metrics: list[str], as_json: bool) -> Callable[[], None]:
     """Read the metrics of a cycle, and return a function that prints them. Raises UsageError where there are none."""
     from xmlcli.runs import results
     from xmlcli.runs.plan import find_call
@@ -145,13 +153,50 @@ def _read(training: Training, cycle: int | None, metrics: list[str], *, as_json:
     about, test = results.describe(training, call), results.read_test_metrics(training, call, metrics)
     if metrics:
         return partial(typer.echo, "\n".join(f"{name} {value:.2f}" for name, value in test.items()))
+    of = results.read_of(training, call)
     if test:
-        return partial(_print_table, test, results.read_oracle_metrics(training, call), about=about)
+        return partial(_print_table, test, results.read_oracle_metrics(training, call), about=_header(about, of))
     validation = results.read_validation_metrics(training, call)
     if validation:
-        return partial(_print_table, validation, {}, head="percent, validation", about=about)
+        return partial(_print_table, validation, {}, head="percent, validation", about=_header(about, of))
     raise UsageError(
         "there is nothing to measure", expected="test documents, or enough training documents to keep some back"
+    )
+
+
+def _read_calibration(training: Training, cycle: int | None, *, as_json: bool) -> Callable[[], None]:
+    """Read how well the probabilities of a cycle hold, and return a function that prints it."""
+    from xmlcli.runs import results
+    from xmlcli.runs.plan import find_call
+
+    call = find_call(training.plan, "evaluate", training.config.cycles if cycle is None else cycle)
+    found = results.read_calibration(training, call)
+    return partial(typer.echo, json.dumps(found)) if as_json else partial(_print_calibration, found)
+
+
+def _print_calibration(found: dict[str, Any]) -> None:
+    """Print a row for each bin of probability that holds labels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("probability, %", "labels", "predicted", "observed", "difference")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in found["calibration"]:
+        predicted, observed = 100 * row["predicted"], 100 * row["observed"]
+        shares = f"{predicted:.1f}", f"{observed:.1f}", f"{predicted - observed:+.1f}"
+        table.add_row(f"{100 * row['from']:.0f} to {100 * row['to']:.0f}", f"{row['labels']:,}", *shares)
+    Console().print(table)
+    typer.echo(_of(found["of"], "test"))
+    typer.echo(f"expected calibration error {found['expected_calibration_error']:.2f} points")
+
+
+def _of(of: Mapping[str, Mapping[str, float]], split: str) -> str:
+    """Say of what figures are."""
+    about = of[split]
+    return (
+        f"{about['documents']:,} {split} documents; no training document has "
+        f"{100 * about['unseen_labels']:.2f} % of their {about['labels']:,} labels"
     )
 
 
@@ -185,7 +230,9 @@ def evaluate_predictions(options: Options, predictions: Path, truth: str, wanted
         _print_table(values, {})
 
 
-def _check_foreign(options: Options, cycle: int | None, predictions: Path | None, truth: str | None) -> None:
+def _check_foreign(
+    options: Options, cycle: int | None, predictions: Path | None, truth: str | None, *, calibration: bool
+) -> None:
     """Raise UsageError where --predictions or --truth stands alone, or beside an option that speaks of a model."""
     if predictions is None or truth is None:
         here, missing = ("--predictions", "--truth") if truth is None else ("--truth", "--predictions")
@@ -195,6 +242,8 @@ def _check_foreign(options: Options, cycle: int | None, predictions: Path | None
     given = [f.name for f in fields(options) if getattr(options, f.name) != f.default and f.name not in allowed]
     if cycle is not None:
         given.append("cycle")
+    if calibration:
+        given.append("calibration")
     if given:
         names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in given)
         raise UsageError(
@@ -212,20 +261,15 @@ def _check_metrics(metrics: list[str]) -> None:
         parse_metric(text)
 
 
-def _header(about: Mapping[str, Any]) -> str:
+def _header(about: Mapping[str, Any], of: Mapping[str, Mapping[str, float]]) -> str:
     """Return in a line what figures are of."""
     given = "".join(f", --set {key}={json.dumps(value)}" for key, value in about["overrides"].items())
-    documents = f"{about['documents']:,} {about['split']} documents"
-    of = f"dataset {about['dataset']}, profile {about['profile']}{given}, cycle {about['cycle']}"
-    return f"run {about['run']} ({of}) on {documents}"
+    run = f"dataset {about['dataset']}, profile {about['profile']}{given}, cycle {about['cycle']}"
+    return f"run {about['run']} ({run}) on {_of(of, about['split'])}"
 
 
 def _print_table(
-    model: dict[str, float],
-    oracle: dict[str, float],
-    *,
-    head: str = "percent",
-    about: Mapping[str, Any] | None = None,
+    model: dict[str, float], oracle: dict[str, float], *, head: str = "percent", about: str = ""
 ) -> None:
     """Print a row for each kind of metric and a column for each k, the oracle's rows below the model's.
 
@@ -234,8 +278,8 @@ def _print_table(
     from rich.console import Console
     from rich.table import Table
 
-    if about is not None:
-        say(_header(about))
+    if about:
+        say(about)
     ks = sorted({int(name.partition("@")[2]) for name in model})
     table = Table(head, *(f"@{k}" for k in ks))
     for column in table.columns[1:]:

@@ -22,7 +22,7 @@ from xmlcli.stages.call import RunId
 from xmlcli.storage.workspace import Ref, Workspace, check_name
 
 _TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
-_PREPARE_OPTIONS = ("max_documents", *_TABLE_OPTIONS)
+_PREPARE_OPTIONS = ("max_documents", *_TABLE_OPTIONS, "group_column", "test_fraction")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class Options:
     ] = None
     labels_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of such a file: the labels.")] = None
     label_separator: Annotated[str | None, typer.Option(metavar="TEXT", help="What separates labels there.")] = None
+    group_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of such a file: what documents share that belong together.")
+    ] = None
+    test_fraction: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of such a file alone: share kept for test. Default: 0.1.")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`xmlcli prepare`, `init-clf`, `embed-labels`, `shortlist` and `train-clf`: each runs one stage."""
+"""`xmlcli prepare`, `init-clf`, `embed-labels`, `shortlist`, `train-clf`, `combine`, `finish`: each runs one stage."""
 
 from __future__ import annotations
 
@@ -67,3 +67,26 @@ def train_clf_cli(options: Options, cycle: Cycle) -> None:
     Example: xmlcli train-clf --dataset demo --cycle 1
     """
     run_stage(options, "train-clf", cycle)
+
+
+@with_options()
+def combine_cli(options: Options, cycle: Cycle) -> None:
+    """Fit the combination of scores on the validation documents.
+
+    The model of the cycle has not learnt from them. What is fitted here, coefficients and probabilities, is used to
+    predict.
+
+    Example: xmlcli combine --dataset demo --cycle 2
+    """
+    run_stage(options, "combine", cycle)
+
+
+@with_options()
+def finish_cli(options: Options, cycle: Cycle) -> None:
+    """Let the model of the last cycle learn from the validation documents too.
+
+    The linear classifiers of their labels are trained anew, on all documents.
+
+    Example: xmlcli finish --dataset demo --cycle 2
+    """
+    run_stage(options, "finish", cycle)

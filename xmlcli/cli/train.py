@@ -97,16 +97,24 @@ def _print_summary(name: str, rows: list[CycleSummary], best: dict[str, float]) 
 
     table = Table(title=f"{name}, percent")
     shown = ("P@1", "P@5", "PSP@5")
-    for column in ("", "shortlist recall", *shown):
+    for column in ("", "documents", "unseen labels", "shortlist recall", *shown):
         table.add_column(column, justify="right" if column else "left")
-    for row in rows:
-        table.add_row(f"cycle {row.cycle}, validation", _percent(row.shortlist_recall), *_cells(row.validation, shown))
+    for row in {row.fitted: row for row in reversed(rows)}.values():
+        about = _about(row.of["validation"])
+        recall = _percent(row.shortlist_recall)
+        table.add_row(f"cycle {row.fitted}, validation", *about, recall, *_cells(row.validation, shown))
     table.add_section()
-    if rows[-1].test:
-        table.add_row(f"cycle {rows[-1].cycle}, test", "", *_cells(rows[-1].test, shown))
+    last = rows[-1]
+    if last.test:
+        table.add_row(f"cycle {last.cycle}, test", *_about(last.of["test"]), "", *_cells(last.test, shown))
     if best:
-        table.add_row("oracle, test", "", *_cells(best, shown))
+        table.add_row("oracle, test", *_about(last.of["test"]), "", *_cells(best, shown))
     Console().print(table)
+
+
+def _about(of: dict[str, float]) -> tuple[str, str]:
+    """Return how many documents there are, and which share of their labels no training document carries."""
+    return f"{of['documents']:,}", _percent(of["unseen_labels"])
 
 
 def _cells(metrics: dict[str, float], names: tuple[str, ...]) -> list[str]:

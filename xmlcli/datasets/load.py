@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,8 @@ class _Reader:
     def _named_file(self, role: str, names: NameTable) -> NamedFile:
         path, most, progress = self._files[role], self._limit(role), self._progress
         if self._folder.layout == TABLE:
-            return table.read_split(path, self._columns, names, max_documents=most, progress=progress)
+            columns = self._columns if role == "train" else replace(self._columns, group=None)
+            return table.read_split(path, columns, names, max_documents=most, progress=progress)
         if self._folder.layout == LIBSVM:
             return libsvm.read_split(path, names, max_documents=most, progress=progress)
         labels = self._files[f"{role}_labels"]

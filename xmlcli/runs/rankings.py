@@ -22,11 +22,10 @@ def read_ranking(training: Training) -> tuple[System, Truth]:
         raise UsageError(
             f"{name} has no test documents to compare", remedy="add a test file to the dataset, train again"
         )
-    frequencies = sum(prepared.csr(f"Y_{split}.npz").getnnz(axis=0) for split in ("train", "validation"))
     truth = Truth(
         Y,
         prepared.array("inverse_propensity.npy"),
-        np.asarray(frequencies, np.int64),
+        np.asarray(prepared.csr("Y_train.npz").getnnz(axis=0), np.int64),
         prepared.json("labels.json") if prepared.has("labels.json") else None,
         prepared.array("test_filter.npy") if prepared.has("test_filter.npy") else None,
     )

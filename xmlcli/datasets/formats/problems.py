@@ -20,11 +20,13 @@ class TableColumns:
         text: name of the column with the text, or several names separated by commas, whose texts are joined.
         labels: name of the column with the labels.
         separator: what separates the labels of a document where they are one text and no list.
+        group: name of the column that tells which documents belong together, or None.
     """
 
     text: str = "text"
     labels: str = "labels"
     separator: str = ";"
+    group: str | None = None
 
 
 class FileProblems:
@@ -71,5 +73,5 @@ def missing_columns(path: Path, wanted: tuple[str, ...], names: list[str]) -> Da
     return DatasetError(
         f"{path}: no column {' and no column '.join(map(repr, missing))}{meant}",
         found=f"columns {', '.join(map(repr, names[:20]))}" if names else "an empty file",
-        remedy="name them with --text-column and --labels-column",
+        remedy="name them with --text-column and --labels-column (and --group-column, where documents have groups)",
     )

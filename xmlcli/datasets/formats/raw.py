@@ -24,11 +24,19 @@ class RawSplit:
         texts: one string a document (raw-text layouts).
         X: float32 CSR (N, F), given features (bag-of-words layouts), sorted, not normalised.
         Y: float32 CSR (N, L) of ones, sorted.
+        groups: int64 (N,), the number of each document's group (a table's `group_column`), or None.
     """
 
     texts: list[str] | None
     X: sp.csr_matrix | None
     Y: sp.csr_matrix
+    groups: npt.NDArray[np.int64] | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> RawSplit:
+        """Return some documents, int64 (n,), in that order."""
+        texts = None if self.texts is None else [self.texts[row] for row in rows.tolist()]
+        X = None if self.X is None else self.X[rows]
+        return RawSplit(texts, X, self.Y[rows], None if self.groups is None else self.groups[rows])
 
 
 @dataclass(frozen=True)

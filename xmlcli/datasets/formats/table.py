@@ -32,17 +32,24 @@ def read_split(
     """
     problems = FileProblems(path)
     rows = NamedRows(table)
-    texts = column_names(columns.text)
-    wanted, met = (*texts, columns.labels), dict[str, None]()
+    texts, group = column_names(columns.text), () if columns.group is None else (columns.group,)
+    wanted, met = (*texts, columns.labels, *group), dict[str, None]()
     for number, record in records(path, wanted, problems, progress):
         met.update(dict.fromkeys(record))
         text = text_of(record, texts, number, problems)
         labels = labels_of(record.get(columns.labels), columns, number, problems)
         if text is not None and labels is not None:
             rows.add(text, labels)
+            if columns.group is not None:
+                rows.add_group(_group(record.get(columns.group)))
         if len(rows) == max_documents:
             break
     if met and not set(wanted) <= met.keys():  # of JSON, whose objects need not all have the same keys
         raise missing_columns(path, wanted, list(met))
     problems.raise_if_any()
     return NamedFile(rows)
+
+
+def _group(value: object) -> str:
+    """Return the name of a document's group, empty where the record has none."""
+    return "" if value is None else str(value).strip()
