@@ -20,7 +20,19 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from driving import HANG_SECONDS, Findings, draw, load_program, parser, run, settings, temporary, write_demo
+from driving import (
+    HANG_SECONDS,
+    Findings,
+    as_usual,
+    draw,
+    load_program,
+    parser,
+    run,
+    settings,
+    temporary,
+    until_stopped,
+    write_demo,
+)
 from readers import Files, Reader, make_readers
 
 FREE_BYTES, TIMES = 300 << 20, 10
@@ -30,7 +42,6 @@ _STUCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _ADDRESSES = 16 << 30
 _NUMBER, _REFUSED = slice(0, 8), slice(8, 16)
-_READ_ALL, _FOUND_ONE = 0, 3
 _MEMORY_FOLDER = Path("/dev/shm")
 
 
@@ -42,10 +53,15 @@ class Child:
         self._set(_NUMBER, numbers.start)
         self._pid = os.fork()
         if not self._pid:
+            as_usual()
             try:
                 self._read_all(name, reader, numbers, seed)
+                os._exit(0)
+            except BaseException as error:
+                self._said.write(f"the driver itself fails: {error!r}".encode())
+                self._said.flush()
             finally:
-                os._exit(_READ_ALL)
+                os._exit(1)
 
     def wait(self) -> tuple[int, int, str | None]:
         """Return the number of the last input, how many were refused, and what was found at the last, if anything."""
@@ -68,6 +84,8 @@ class Child:
             found = f"hang: more than {HANG_SECONDS:.0f} s of processor time"
         elif code < 0:
             found = f"crash: {signal.Signals(-code).name}"
+        elif code and not found:
+            found = f"exit code {code}"
         return self._get(_NUMBER), self._get(_REFUSED), found
 
     def _get(self, part: slice) -> int:
@@ -160,7 +178,7 @@ def main() -> int:
     options = made.parse_args()
     load_program()
     findings = Findings("fuzz", options.seed)
-    with temporary("fuzz") as root:
+    with temporary("fuzz") as root, until_stopped():
         words = ["--dataset", str(write_demo(root / "demo")), "--root", str(root), *settings()]
         for command in (("train", *words), ("export", *words, str(root / "model"))):
             if problem := run(*command, folder=root).problem():
