@@ -19,6 +19,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from driving import (
     HANG_SECONDS,
@@ -33,7 +34,9 @@ from driving import (
     until_stopped,
     write_demo,
 )
-from readers import Files, Reader, make_readers
+
+if TYPE_CHECKING:
+    from readers import Files, Reader
 
 FREE_BYTES, TIMES = 300 << 20, 10
 """Memory that reading an input may take: so much, and so many times its size."""
@@ -177,6 +180,8 @@ def main() -> int:
     made.add_argument("--reader", action="append", help="repeats; default: all")
     options = made.parse_args()
     load_program()
+    from readers import make_readers  # NumPy starts no threads of its own now
+
     findings = Findings("fuzz", options.seed)
     with temporary("fuzz") as root, until_stopped():
         words = ["--dataset", str(write_demo(root / "demo")), "--root", str(root), *settings()]

@@ -17,7 +17,7 @@ sys.path[:0] = [{project!r}, {drivers!r}]
 import fuzz
 from driving import Findings
 from readers import Reader
-fuzz.HANG_SECONDS, fuzz._STUCK_SECONDS = 0.1, 3.0
+fuzz.HANG_SECONDS, fuzz._STUCK_SECONDS, fuzz.FREE_BYTES = 0.2, 4.0, 40 << 20
 
 def hang(folder):
     while True:
@@ -34,7 +34,7 @@ READERS = {{
     "traceback": lambda folder: {{}}["x"],
     "hang": hang,
     "stuck": lambda folder: time.sleep(9),
-    "memory": lambda folder: b"x" * (400 << 20),
+    "memory": lambda folder: b"x" * (90 << 20),
     "some": some,
 }}
 findings = Findings("fuzz", 1)
@@ -54,7 +54,7 @@ def test_fuzz_counts_what_goes_wrong_in_a_child_and_goes_on() -> None:
     inputs, _, found = rows["some"].split(" | ")
     assert inputs == "40"
     assert 5 < int(found) < 35
-    for said in ("crash: SIGSEGV", "KeyError: 'x'", "hang: more than", "stuck: ", "memory: 4", "--only 'crash/1'"):
+    for said in ("crash: SIGSEGV", "KeyError: 'x'", "hang: more than", "stuck: ", "memory: ", "--only 'crash/1'"):
         assert said in done.stderr
 
 

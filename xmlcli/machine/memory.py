@@ -14,6 +14,7 @@ _WITHOUT_MEMORY = (
     "cannot allocate memory",
     "cannot apply additional memory protection",
     "unable to allocate memory",
+    "bad_alloc",  # C++
 )
 
 
