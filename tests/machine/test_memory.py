@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import resource
 import subprocess
 import sys
 
@@ -58,6 +59,7 @@ def test_memory_is_given_back_where_the_c_library_can(monkeypatch: pytest.Monkey
         OSError(errno.ENOMEM, "Cannot allocate memory"),
         RuntimeError("can't start new thread"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("std::bad_alloc"),
         ImportError("libtorch_cpu.so: failed to map segment from shared object"),
     ],
 )
@@ -74,3 +76,11 @@ def test_libraries_say_in_several_ways_that_memory_ran_out(error: Exception) -> 
 @pytest.mark.parametrize("error", [ValueError("can't start new thread"), OSError(errno.ENOSPC, "full"), RuntimeError()])
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
     assert not ran_out(error)
+
+
+@pytest.mark.parametrize("limit", [600 << 20, resource.RLIM_INFINITY])
+def test_an_extension_that_fails_without_a_word_had_no_memory_where_that_is_limited(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (limit, limit))
+    assert ran_out(SystemError("error return without exception set")) == (limit != resource.RLIM_INFINITY)

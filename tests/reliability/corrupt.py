@@ -34,6 +34,7 @@ from driving import (
     parser,
     settings,
     temporary,
+    until_stopped,
     write_demo,
 )
 
@@ -221,7 +222,7 @@ def main() -> int:
     options = parser(__doc__, 500, "damages").parse_args()
     load_program()
     findings = Findings("corrupt", options.seed)
-    with temporary("corrupt") as folder:
+    with temporary("corrupt") as folder, until_stopped():
         runs = Runs(folder)
         places = runs.places()
         draw(options.seed, "places").shuffle(places)

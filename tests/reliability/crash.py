@@ -38,6 +38,7 @@ from driving import (
     run,
     settings,
     temporary,
+    until_stopped,
     write_demo,
 )
 
@@ -236,7 +237,7 @@ def main() -> int:
     load_program()
     findings = Findings("crash", options.seed)
     datasets = options.dataset or ["demo", *(["bibtex"] if _is_there("bibtex") else [])]
-    with temporary("crash") as folder:
+    with temporary("crash") as folder, until_stopped():
         for dataset in datasets:
             share = options.count // len(datasets)
             if share and (not options.only or options.only.startswith(f"{dataset}/")):

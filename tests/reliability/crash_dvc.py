@@ -72,6 +72,7 @@ def crash_dvc(folder: Path, kills: int, seed: int, findings: Findings) -> None:
         for _ in range(rng.randint(3, 6)):
             killed = _kill_repro(project, rng.uniform(0, usual))
             done += killed
+            findings.count(_ROW, "kills at a moment", killed)
             _check_dvc_answer(project, case, {before, answer}, findings)
             if not killed:
                 break
@@ -85,7 +86,6 @@ def crash_dvc(folder: Path, kills: int, seed: int, findings: Findings) -> None:
             findings.add(_ROW, case, "other bytes than by xmlcli train")
         _check_dvc_answer(project, case, {answer}, findings)
         before = answer
-    findings.count(_ROW, "kills at a moment", done)
 
 
 def _kill_repro(project: DvcProject, seconds: float) -> bool:

@@ -170,6 +170,7 @@ def _child(words: Sequence[str], folder: Path, before: Callable[[], object], out
     """Be the command; never return."""
     code = 1
     try:
+        as_usual()
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
@@ -273,6 +274,29 @@ def temporary(name: str) -> Iterator[Path]:
     """Yield an empty folder that is removed at the end."""
     with tempfile.TemporaryDirectory(prefix=f"xmlcli-{name}-") as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def until_stopped() -> Iterator[None]:
+    """Let Ctrl-C or SIGTERM end the block, so that what was found until then is shown."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped; the table is of what was done", file=sys.stderr)
+    finally:
+        as_usual()
+
+
+def as_usual() -> None:
+    """Let signals do in this process what they do by default."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def draw(seed: int, *case: object) -> random.Random:

@@ -19,9 +19,24 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from driving import HANG_SECONDS, Findings, draw, load_program, parser, run, settings, temporary, write_demo
-from readers import Files, Reader, make_readers
+from driving import (
+    HANG_SECONDS,
+    Findings,
+    as_usual,
+    draw,
+    load_program,
+    parser,
+    run,
+    settings,
+    temporary,
+    until_stopped,
+    write_demo,
+)
+
+if TYPE_CHECKING:
+    from readers import Files, Reader
 
 FREE_BYTES, TIMES = 300 << 20, 10
 """Memory that reading an input may take: so much, and so many times its size."""
@@ -30,7 +45,6 @@ _STUCK_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _ADDRESSES = 16 << 30
 _NUMBER, _REFUSED = slice(0, 8), slice(8, 16)
-_READ_ALL, _FOUND_ONE = 0, 3
 _MEMORY_FOLDER = Path("/dev/shm")
 
 
@@ -42,10 +56,15 @@ class Child:
         self._set(_NUMBER, numbers.start)
         self._pid = os.fork()
         if not self._pid:
+            as_usual()
             try:
                 self._read_all(name, reader, numbers, seed)
+                os._exit(0)
+            except BaseException as error:
+                self._said.write(f"the driver itself fails: {error!r}".encode())
+                self._said.flush()
             finally:
-                os._exit(_READ_ALL)
+                os._exit(1)
 
     def wait(self) -> tuple[int, int, str | None]:
         """Return the number of the last input, how many were refused, and what was found at the last, if anything."""
@@ -68,6 +87,8 @@ class Child:
             found = f"hang: more than {HANG_SECONDS:.0f} s of processor time"
         elif code < 0:
             found = f"crash: {signal.Signals(-code).name}"
+        elif code and not found:
+            found = f"exit code {code}"
         return self._get(_NUMBER), self._get(_REFUSED), found
 
     def _get(self, part: slice) -> int:
@@ -159,8 +180,10 @@ def main() -> int:
     made.add_argument("--reader", action="append", help="repeats; default: all")
     options = made.parse_args()
     load_program()
+    from readers import make_readers  # NumPy starts no threads of its own now
+
     findings = Findings("fuzz", options.seed)
-    with temporary("fuzz") as root:
+    with temporary("fuzz") as root, until_stopped():
         words = ["--dataset", str(write_demo(root / "demo")), "--root", str(root), *settings()]
         for command in (("train", *words), ("export", *words, str(root / "model"))):
             if problem := run(*command, folder=root).problem():

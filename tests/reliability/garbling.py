@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _SPAN = 64
-_MOST_ROUNDS = 4
+_ROUNDS = (1, 1, 1, 2, 4)
 _NUMBER = re.compile(rb"\d+")
 _NUMBERS = (
     b"0", b"1", b"-1", b"2", b"255", b"256", b"65536", b"2147483647", b"2147483648", b"4294967295", b"4294967296",
@@ -42,7 +42,7 @@ def flipped(content: bytes, rng: random.Random) -> bytes:
 
 def garbled(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
     """Return the bytes after some random changes; spans may come from `others`."""
-    for _ in range(rng.randint(1, _MOST_ROUNDS)):
+    for _ in range(rng.choice(_ROUNDS)):
         content = _changed_once(content, rng, others)
     return content
 
@@ -111,13 +111,16 @@ def garbled_gzip(content: bytes, rng: random.Random, others: Sequence[bytes] = (
 
 
 def garbled_json(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
-    """Return JSON in which some values are others, left out or repeated, or garbled as bytes."""
+    """Return JSON, of lines one, in which some values are others, left out or repeated; or garbled as bytes."""
     if rng.random() < 0.4:
         return garbled(content, rng, others)
-    value = json.loads(content)
+    lines = content.splitlines(keepends=True) if content.count(b"\n{") else [content]
+    chosen = rng.randrange(len(lines))
+    value = json.loads(lines[chosen])
     for _ in range(rng.randint(1, 2)):
         value = other_json(value, rng)
-    return json.dumps(value).encode()
+    lines[chosen] = json.dumps(value).encode() + b"\n"
+    return b"".join(lines)
 
 
 def other_json(value: Any, rng: random.Random) -> Any:

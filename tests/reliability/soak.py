@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from driving import PROJECT, Findings, leftovers, settings, temporary, write_demo
+from driving import PROJECT, Findings, leftovers, settings, temporary, until_stopped, write_demo
 
 MOST_SLOPE = 1.0
 """MiB an hour."""
@@ -143,8 +143,9 @@ def main() -> int:
         tempfile.tempdir = str(own)
         rounds, samples = Rounds(folder, findings), []
         deadline = time.monotonic() + options.minutes * 60
-        while len(samples) < 2 * _WARM or time.monotonic() < deadline:
-            samples.append(rounds.run(len(samples)))
+        with until_stopped():
+            while len(samples) < 2 * _WARM or time.monotonic() < deadline:
+                samples.append(rounds.run(len(samples)))
         judge(samples, findings)
     return findings.finish()
 
