@@ -39,13 +39,14 @@ def test_random_negatives_are_trainable_and_count_for_all_documents() -> None:
     config = replace(BATCH, hard_negatives=0, random_negatives=30)
     trainable = np.arange(0, 198, 2)
     Y = sp.csr_matrix((Y.data, (Y.nonzero()[0], Y.nonzero()[1] // 2 * 2)), shape=Y.shape)
-    targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(0))
-    counts, positive = spread(targets, 200)
-    extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
-    assert 10 < len(extra) <= 30
-    drawn = trainable[np.random.default_rng(0).integers(0, len(trainable), 30)]
-    assert extra.tolist() == np.setdiff1d(drawn, positive.any(axis=0).nonzero()[0]).tolist()
-    assert (counts == counts.any(axis=0)).all()
+    for seed in range(8):
+        targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(seed))
+        counts, positive = spread(targets, 200)
+        extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
+        assert 10 < len(extra) <= 30
+        drawn = trainable[np.random.default_rng(seed).integers(0, len(trainable), 30)]
+        assert extra.tolist() == np.setdiff1d(drawn, positive.any(axis=0).nonzero()[0]).tolist()
+        assert (counts == counts.any(axis=0)).all()
 
 
 def test_an_unkept_positive_that_was_retrieved_is_a_negative_as_with_the_authors() -> None:
