@@ -103,3 +103,11 @@ def test_a_call_names_itself_for_people_for_dvc_and_for_the_shell() -> None:
 def test_a_cycle_beyond_the_plan_is_refused_with_what_there_is() -> None:
     with pytest.raises(UsageError, match="cycle 1 to 5"):
         find_call(plan(make_config(cycles=3), RUN), "embed-labels", 6)
+
+
+def test_the_third_cycle_goes_on_from_the_second_but_for_what_words_proposed_in_the_first() -> None:
+    calls = plan(make_config(cycles=3), RunId("demo"))
+    inputs = {call.name: {kind: ref.cycle for kind, ref in call.inputs.items()} for call in calls if call.cycle == 3}
+    assert inputs["embed-labels-3"] == {"prepared": None, "clf": 2, "labels": 2}
+    assert inputs["shortlist-3"] == {"prepared": None, "clf": 2, "labels": 3, "shortlist": 1}
+    assert inputs["train-clf-3"] == {"prepared": None, "clf": 2, "labels": 3, "shortlist": 3}

@@ -241,6 +241,19 @@ def test_metrics_are_published_and_come_back_when_removed(tmp_path: Path) -> Non
     assert path.read_text() == content
 
 
+def test_metrics_and_settings_of_an_earlier_training_are_replaced_and_others_left_alone(tmp_path: Path) -> None:
+    config = make_config(cycles=1)
+    run(tmp_path, config)
+    paths = [tmp_path / name for name in ("metrics/demo/cycle1.json", "runs/demo/settings.yaml", "runs/demo/run.json")]
+    contents, times = [path.read_bytes() for path in paths], [path.stat().st_mtime_ns for path in paths]
+    assert run(tmp_path, config) == []
+    assert [path.stat().st_mtime_ns for path in paths] == times
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content.replace(b"1", b"2"))  # of the same size
+        assert run(tmp_path, config) == []
+        assert path.read_bytes() == content
+
+
 HOLDING = """
 import sys
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -41,6 +43,27 @@ def test_labels_of_all_ranks_are_ranked_as_those_of_one(k: int) -> None:
     parts = on_ranks(3, found)
     assert np.concatenate([labels for labels, _ in parts]).tolist() == wanted[0].tolist()
     assert np.allclose(np.concatenate([scores for _, scores in parts]), wanted[1], atol=1e-6)
+
+
+def test_a_bonus_is_chosen_with_the_lengths_of_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    class Watched(WordIndex):
+        def __init__(self, *parts: Any, **more: Any) -> None:
+            super().__init__(*parts, **more)
+            seen.append(self._file.lengths.tolist())
+
+    monkeypatch.setattr("xmlcli.shortlists.bonus.WordIndex", Watched)
+    bonuses = [np.zeros(L, np.float32), BONUS]
+    Y = sparse_rows(N, L, 3, np.random.default_rng(2))
+
+    def chosen(ranks: Ranks) -> int:
+        mine, rows = ranks.share(L), ranks.share(N)
+        own = [bonus[mine] for bonus in bonuses]
+        return choose_bonus(WORDS[mine], own, np.ones(L, np.bool_)[mine], X[rows], Y[rows], ranks)
+
+    on_ranks(2, chosen)
+    assert seen == [WORDS.getnnz(axis=0).tolist()] * 2
 
 
 def test_ranks_choose_the_bonus_that_one_chooses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,8 +113,11 @@ def test_malformed_split_files(tmp_path: Path, file: str, content: str, parts: t
 
 def test_half_of_a_test_split_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "d", **SPLIT)
-    (folder / "tst_X_Y.txt").unlink()
+    labels = (folder / "tst_X_Y.txt").rename(tmp_path / "labels")
     assert "tst_X_Xf.txt: the file that goes with it is missing" in problems(folder)
+    (folder / "tst_X_Xf.txt").unlink()
+    labels.rename(folder / "tst_X_Y.txt")
+    assert "tst_X_Y.txt: the file that goes with it is missing" in problems(folder)
 
 
 def pecos(folder: Path, *, texts: bool = False) -> Path:
