@@ -39,9 +39,9 @@ def read_test_metrics(training: Training, call: Call, wanted: Sequence[str]) -> 
     stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
     if not wanted:
         return stored
-    from xmlcli.metrics import parse_metric
+    from xmlcli.metrics import parse_metrics
 
-    asked = [parse_metric(text) for text in wanted]
+    asked = parse_metrics(wanted)
     missing = [metric for metric in asked if str(metric) not in stored]
     if missing and not stored:
         raise UsageError(
