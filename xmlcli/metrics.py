@@ -8,6 +8,7 @@ fewer than k labels padded at the end with the id L; and `Y`: CSR (n, L), its st
 * PSP@k, PSnDCG@k: the same with each hit weighted by the label's inverse propensity, divided by what the ideal
   ranking would get; a *ratio of means* over the documents, not a mean of ratios.
 * R@k: hits among the first k over |y|.
+* F1@k: twice the hits among the first k over k + |y|, of each document (example-based).
 
 A document without labels contributes 0 and counts in the mean. Sources: Jain, Prabhu and Varma 2016 for the
 propensities (section 4) and propensity-scored losses; the pyxclib package for the exact conventions.
@@ -31,6 +32,9 @@ Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 METRIC_NAMES = ("P", "nDCG", "PSP", "PSnDCG", "R")
+"""Those that are measured unasked; `F1` is computed where it is asked for."""
+KNOWN_NAMES = (*METRIC_NAMES, "F1")
+DEFAULT_KS = (1, 3, 5)
 _SORT_CELLS = 1 << 22
 
 
@@ -45,7 +49,7 @@ class Metric:
         return f"{self.name}@{self.k}"
 
 
-DEFAULT_METRICS = tuple(Metric(name, k) for name in METRIC_NAMES for k in (1, 3, 5))
+DEFAULT_METRICS = tuple(Metric(name, k) for name in METRIC_NAMES for k in DEFAULT_KS)
 
 
 def parse_metric(text: str) -> Metric:
@@ -55,13 +59,25 @@ def parse_metric(text: str) -> Metric:
         UsageError: the name is not known or k is not a positive integer.
     """
     name, _, cut = text.strip().partition("@")
-    known = {known.lower(): known for known in METRIC_NAMES}
+    known = {known.lower(): known for known in KNOWN_NAMES}
     if name.lower() in known and cut.isascii() and cut.isdigit() and int(cut) > 0:
         return Metric(known[name.lower()], int(cut))
     raise UsageError(
         f"unknown metric {text!r}",
-        expected=f"NAME@K, NAME one of {', '.join(METRIC_NAMES)} in any case, K a positive integer; such as psp@5",
+        expected=f"NAME@K, NAME one of {', '.join(KNOWN_NAMES)} in any case, K a positive integer; such as psp@5",
     )
+
+
+def parse_metrics(texts: Iterable[str], ks: Iterable[int] = DEFAULT_KS) -> list[Metric]:
+    """Read `psp@5,p@1` and `psp`, which stands for every k of `ks`; each metric once.
+
+    Raises:
+        UsageError: a name is not known or k is not a positive integer.
+    """
+    every = list(ks)
+    names = [name.strip() for text in texts for name in text.split(",")]
+    found = [parse_metric(n) for name in names for n in ([name] if "@" in name else [f"{name}@{k}" for k in every])]
+    return list(dict.fromkeys(found))
 
 
 def inverse_propensity(Y_train: sp.csr_matrix, a: float, b: float) -> npt.NDArray[np.float32]:
@@ -138,6 +154,35 @@ def describe(Y: sp.csr_matrix, frequencies: Floats) -> dict[str, int | float]:
     return {"documents": Y.shape[0], "labels": Y.nnz, "unseen_labels": round(unseen / max(Y.nnz, 1), 6)}
 
 
+def f1_scores(predicted: sp.csr_matrix, Y: sp.csr_matrix) -> dict[str, float]:
+    """F1, precision and recall of sets of labels, in percent.
+
+    `micro`: over all pairs of document and label; `macro`: the mean over the labels that a document has or is given;
+    `example`: the mean over documents, 1 where a document neither has nor is given a label.
+
+    Args:
+        predicted: CSR (n, L), its stored non-zeros the labels given.
+        Y: CSR (n, L) true labels.
+    """
+    given, truth = _positives(predicted).astype(bool), _positives(Y).astype(bool)
+    right = given.multiply(truth).tocsr()
+    counts = {name: float(matrix.nnz) for name, matrix in (("given", given), ("true", truth), ("right", right))}
+
+    def mean_f1(axis: int) -> float:
+        hits, size = right.getnnz(axis=axis), given.getnnz(axis=axis) + truth.getnnz(axis=axis)
+        if axis == 0:
+            hits, size = hits[size > 0], size[size > 0]
+        return float(np.where(size > 0, 2 * hits / np.maximum(size, 1), 1.0).mean()) if len(size) else 0.0
+
+    return {
+        "micro F1": 100 * _ratio(2 * counts["right"], counts["given"] + counts["true"]),
+        "macro F1": 100 * mean_f1(0),
+        "example F1": 100 * mean_f1(1),
+        "precision": 100 * _ratio(counts["right"], counts["given"]),
+        "recall": 100 * _ratio(counts["right"], counts["true"]),
+    }
+
+
 def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     """Return whether each of `top` is a true label of its row, bool (n, k). `Y` stores no zero."""
     hits, L = np.zeros(top.shape, np.bool_), Y.shape[1]
@@ -212,6 +257,8 @@ def _sums(
         return hits[:, :k].sum(axis=1), k * ones
     if metric.name == "R":
         return hits[:, :k].sum(axis=1) / np.maximum(num_true, 1), ones
+    if metric.name == "F1":
+        return 2 * hits[:, :k].sum(axis=1) / (k + num_true), ones
     if metric.name == "nDCG":
         return _discounted(hits, num_true, k), ones
     if metric.name == "PSP":

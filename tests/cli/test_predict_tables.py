@@ -181,3 +181,21 @@ def test_the_format_is_obeyed_with_text(tmp_path: Path, monkeypatch: Patch, capf
     assert json.loads(capfd.readouterr().out)["labels"][0] == "opera"
     assert main(monkeypatch, "predict", *MODEL, "--text", "opera0", "-o", str(tmp_path / "one.csv")) == 0
     assert (tmp_path / "one.csv").read_text(encoding="utf-8-sig").splitlines()[1].startswith("1,opera,")
+
+
+def test_evaluate_shows_f1_other_ks_and_f1_at_a_threshold(monkeypatch: Patch, capfd: Capture) -> None:
+    place = ("--root", str(small_model.run()))
+    assert main(monkeypatch, "evaluate", *place, "-m", "psp@5,p@1", "-m", "f1@2", "--threshold", "0.5") == 0
+    lines = dict(line.rsplit(" ", 1) for line in capfd.readouterr().out.splitlines())
+    assert list(lines)[:3] == ["PSP@5", "P@1", "F1@2"]
+    assert float(lines["micro F1"]) > 80
+    assert 1 < float(lines["labels a document"]) < 2
+    assert main(monkeypatch, "evaluate", *place, "-k", "2", "-k", "4", "--threshold", "0.5") == 0
+    shown = capfd.readouterr().out
+    assert "@2" in shown
+    assert "@5" not in shown
+    assert "at 0.5: micro F1 " in shown
+    assert main(monkeypatch, "evaluate", *place, "--json", "--threshold", "0") == 0
+    report = json.loads(capfd.readouterr().out)
+    assert report["threshold"] == 0
+    assert report["at_threshold"]["recall"] == 100

@@ -49,10 +49,17 @@ def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(training: Training, ca
 def test_the_report_holds_what_the_issue_names(training: Training, call: Call) -> None:
     report = results.report(training, call, [])
     assert set(report) == {
+        "run",
         "dataset",
+        "source",
+        "profile",
+        "overrides",
         "cycle",
+        "split",
+        "documents",
         "metrics",
         "of",
+        "validation",
         "train_seconds",
         "predict_ms_per_document",
         "model_bytes",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xmlcli.cli.options import Options, open_run, with_options
+from xmlcli.cli.say import tell
 from xmlcli.errors import ArtifactError
 
 if TYPE_CHECKING:
     from xmlcli.runs.results import CycleSummary
     from xmlcli.runs.snapshot import Training
+    from xmlcli.storage.workspace import Workspace
 
 
 @with_options()
@@ -36,8 +39,9 @@ def train_cli(
     """Run everything a dataset needs, skip what is current, and show the metrics.
 
     Of a table the first rows are looked at before anything is made of them: xmlcli check says more of all. A published
-    dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment,
-    the same command goes on from there. It needs no DVC; dvc repro does the same stage by stage.
+    dataset that is missing is fetched first, unless XMLCLI_OFFLINE is set. If it is stopped at any moment, the same
+    command goes on from there. It needs no DVC; dvc repro does the same stage by stage, and runs nothing of a run in
+    its table that train has made.
 
     Training again replaces the model only when all is complete; until then predict, export and evaluate answer from the
     old one, whose artifacts are kept in snapshots/ beside the new ones and need as much disk again. --no-keep does
@@ -81,6 +85,19 @@ def train(options: Options, *, keep: bool = True, check: bool = True, replace: b
         )
     if ranks.is_first:
         through(opened.workspace, _summary, opened.run)()
+        through(opened.workspace, partial(_adopt, opened.workspace), opened.run)
+
+
+def _adopt(workspace: Workspace, training: Training) -> None:
+    """Tell DVC what was made, where it has the run in its table."""
+    from xmlcli.cli.display import display
+    from xmlcli.runs import dvc_adoption
+
+    if dvc_adoption.is_adoptable(workspace, training):
+        with display("dvc.lock"):
+            why_not = dvc_adoption.adopt(workspace, training)
+        if why_not:
+            tell(f"warning: dvc repro would train {training.run.name} again: {why_not}", "yellow")
 
 
 def _summary(training: Training) -> Callable[[], None]:

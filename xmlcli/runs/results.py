@@ -43,9 +43,9 @@ def read_test_metrics(training: Training, call: Call, wanted: Sequence[str]) -> 
     stored = {name: value for name, value in held.items() if not isinstance(value, dict)}
     if not wanted:
         return stored
-    from xmlcli.metrics import parse_metric
+    from xmlcli.metrics import parse_metrics
 
-    asked = [parse_metric(text) for text in wanted]
+    asked = parse_metrics(wanted)
     missing = [metric for metric in asked if str(metric) not in stored]
     if missing and not stored:
         raise UsageError(
@@ -89,6 +89,7 @@ def describe(training: Training, call: Call) -> dict[str, Any]:
         "cycle": call.cycle,
         "split": split,
         "documents": of[split]["documents"],
+        "of": of,
     }
 
 
@@ -104,12 +105,12 @@ def report(training: Training, call: Call, wanted: Sequence[str]) -> dict[str, A
     seconds: list[float | None] = [records[c.name].get("seconds") for c in before if c.stage != "prepare"]
     peaks = [p["peak_memory_bytes"] for p in records.values() if "peak_memory_bytes" in p]
     of_model = [training.read(ref) for ref in call.inputs.values()]
-    about, validation, of = describe(training, call), read_validation_metrics(training, call), read_of(training, call)
+    about, validation = describe(training, call), read_validation_metrics(training, call)
+    documents = about["of"]["validation"]["documents"]
     result = {
         **about,
         "metrics": read_test_metrics(training, call, wanted),
-        "validation": {"documents": of["validation"]["documents"], "metrics": validation} if validation else None,
-        "of": of,
+        "validation": {"documents": documents, "metrics": validation} if validation else None,
         "train_seconds": _total(seconds),
         PREDICT_NOTE: records[call.name].get("notes", {}).get(PREDICT_NOTE),
         "model_bytes": model_bytes(of_model),
