@@ -17,14 +17,18 @@ import numpy as np
 
 from xmlcli.arrays import Bools, Floats, Ints
 from xmlcli.errors import ArtifactError
+from xmlcli.kernels.name_scores import NAME_SCORES
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 
-PRODUCTS = ("classifier*frequency", "linear*frequency")
+PRODUCTS = ("classifier*frequency", "linear*frequency", "name_share*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
 
-_SCORES = ("intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", "votes", *PRODUCTS)
+_SCORES = (
+    "intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", *NAME_SCORES, "votes",
+    *PRODUCTS,
+)  # fmt: skip
 _MOST = 1e6  # of a coefficient or a log-odds, beyond all that a fit finds
 
 
@@ -63,6 +67,10 @@ class Combination:
     def uses(self, name: str) -> bool:
         """Whether a score counts."""
         return name in self.coefficients
+
+    def uses_names(self) -> bool:
+        """Whether a score of the labels' names counts."""
+        return any(map(self.uses, NAME_SCORES))
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""

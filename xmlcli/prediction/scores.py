@@ -1,4 +1,4 @@
-"""The scores of shortlisted labels: by classifiers, label embeddings, frequencies, linear rows and label texts."""
+"""The scores of shortlisted labels: by classifiers, label embeddings, frequencies, linear rows, texts and names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
+from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names
 from xmlcli.kernels.products import Table, chosen_products, unit_rows
 from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.kernels.row_scores import SparseRows, score_rows
@@ -29,6 +30,7 @@ class Scores:
         frequencies: float32 (L,), training documents of each label.
         linear: float32 CSR (L, F + 1), or None.
         label_text: unit rows, float32 CSR (L, F), or None.
+        stems: of the labels' names, or None.
         independent: see `score_rows`.
 
     Both sparse matrices may be quantised too.
@@ -40,13 +42,15 @@ class Scores:
     frequencies: Floats
     linear: Sparse | None
     label_text: Sparse | None
+    stems: NameStems | None = None
     independent: bool = False
 
     @property
     def names(self) -> list[str]:
         """The scores' names, in order."""
         sparse = {"linear": self.linear, "label_text": self.label_text}
-        return ["classifier", "neighbour", "frequency", *(name for name, W in sparse.items() if W is not None)]
+        names = ["classifier", "neighbour", "frequency", *(name for name, W in sparse.items() if W is not None)]
+        return [*names, *(NAME_SCORES if self.stems is not None else ())]
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
@@ -60,7 +64,10 @@ class Scores:
             "frequency": np.log1p(self.frequencies)[real],
         }
         sparse = {"linear": self.linear, "label_text": self.label_text}
-        return scores | {name: self._score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+        scores |= {name: self._score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+        if self.stems is not None:
+            scores |= zip(NAME_SCORES, score_names(X, self.stems, candidates), strict=True)
+        return scores
 
     def _score_sparse(self, X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
         """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from xmlcli.config.schema import OneOf, Problem, build
 from xmlcli.config.sections import Count, ShortlistConfig
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
 from xmlcli.errors import ArtifactError
+from xmlcli.features.name_stems import name_stems
+from xmlcli.features.tfidf import TextFeatures
+from xmlcli.kernels.name_scores import NameStems
 from xmlcli.kernels.products import QuantisedDense
 from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.prediction.combination import PRODUCTS, Combination
@@ -39,6 +43,17 @@ class Frontend:
     vocabulary: Mapping[str, Any] | None
     idf: Floats | None
     label_names: Sequence[str] | None
+
+    @cached_property
+    def features(self) -> TextFeatures | None:
+        """What makes rows of texts, or None. Raises ArtifactError where the vocabulary is of unknown form."""
+        return None if self.vocabulary is None else TextFeatures.from_json(self.vocabulary)
+
+    def stems(self) -> NameStems | None:
+        """Return the stems of the labels' names, or None where documents or labels have no words. Raises as above."""
+        if self.features is None or self.label_names is None:
+            return None
+        return name_stems(self.features, self.label_names)
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,7 @@ class ModelContents:
         return Engine(
             encoder,
             make_index(vectors, searchable, config, in_order=False),
-            Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
+            Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text, self._stems()),
             min(self.settings.size, len(self.bias)),
             self.combination,
             self._voters(encoder, config, self.combination.voters),
@@ -139,6 +154,14 @@ class ModelContents:
         ]
         if lacks:
             raise ArtifactError("parts of a model are missing", found="; ".join(lacks))
+
+    def _stems(self) -> NameStems | None:
+        if not self.combination.uses_names():
+            return None
+        stems = self.frontend.stems()
+        if stems is None:
+            raise ArtifactError("parts of a model are missing", found="label names with words of the vocabulary")
+        return stems
 
     def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:

@@ -26,7 +26,7 @@ from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.storage.artifacts import Artifact
 
-VERSION = 13
+VERSION = 14
 SECTIONS = ("model", "shortlist", "evaluate")
 
 

@@ -1,0 +1,86 @@
+"""How much of a label's name stands in a document: compiled.
+
+A name has a head, of which the label is, and a rest, which narrows it down. Both are stems: words cut to their first
+letters. A document has a stem where it has a word of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmlcli.arrays import Array, Floats, Ints, Longs
+from xmlcli.kernels.compiled import kernel
+from xmlcli.kernels.csr import CsrRows
+from xmlcli.machine.threads import over_rows
+
+NAME_SCORES = ("name_share", "name_all", "name_rarity", "name_weight", "rest_share", "rest_weight")
+"""What `score_names` gives, in order."""
+
+
+class NameStems(NamedTuple):
+    """The stems of R labels' names, and those of F features.
+
+    Attributes:
+        stem_of: int32 (F,), the stem of each feature, S for those that are no words.
+        rarity: float32 (S,), what each stem counts.
+        offsets: int64 (2 R + 1,), where the stems of each label's head and of its rest begin.
+        stems: int32 (nnz,), without those that no feature has.
+        total: float32 (2 R,), the rarity of all stems of each head and rest, those that no feature has included.
+        counts: float32 (2 R,), how many these are.
+    """
+
+    stem_of: Ints
+    rarity: Floats
+    offsets: Longs
+    stems: Ints
+    total: Floats
+    counts: Floats
+
+
+def score_names(X: sp.csr_matrix, names: NameStems, candidates: Ints) -> Array:
+    """Return the scores `NAME_SCORES` of each candidate, float32 (6, N, k), 0 for padding.
+
+    Of the head: the share of its rarity that the document has; 1 where all are there; then, the rarity of
+    all; the mean weight of its stems in the document. Of the rest (0 where there is none): the share and the mean weight.
+
+    X: float32 CSR (N, F); candidates: int32 (N, k), padded with R.
+    """
+    scores = np.zeros((len(NAME_SCORES), *candidates.shape), np.float32)
+    documents, candidates = CsrRows.of(X), np.ascontiguousarray(candidates)
+    over_rows(len(candidates), lambda first, last: _score(documents, names, candidates, first, last, scores))
+    return scores
+
+
+@kernel
+def _score(X: CsrRows, names: NameStems, candidates: Ints, first: int, last: int, scores: Array) -> None:
+    """Score the candidates of documents first, …, last - 1."""
+    x_indptr, x_indices, x_data, _ = X  # once: each look into a tuple counts a reference
+    stem_of, rarity, offsets, stems, total, counts = names
+    weight = np.zeros(len(rarity) + 1, np.float32)
+    for i in range(first, last):
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            weight[stem_of[x_indices[p]]] += x_data[p]
+        weight[-1] = 0
+        for j in range(candidates.shape[1]):
+            for part in range(2):
+                row = 2 * candidates[i, j] + part
+                if row >= len(total) or total[row] == 0:
+                    continue
+                found, found_weight, missing = np.float32(0), np.float32(0), counts[row]
+                for q in range(offsets[row], offsets[row + 1]):
+                    if weight[stems[q]] > 0:
+                        found += rarity[stems[q]]
+                        found_weight += weight[stems[q]]
+                        missing -= 1
+                share, mean_weight = found / total[row], found_weight / counts[row]
+                if part == 1:
+                    scores[4, i, j], scores[5, i, j] = share, mean_weight
+                    continue
+                scores[0, i, j], scores[3, i, j] = share, mean_weight
+                if missing == 0:
+                    scores[1, i, j], scores[2, i, j] = 1, found
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            weight[stem_of[x_indices[p]]] = 0
