@@ -38,8 +38,7 @@ def parts(features: TextFeatures, names: list[str]) -> list[list[tuple[set[str],
         ("Painting -- History -- Atlantis", ({"painti"}, 1), ({"histor"}, 2)),
         ("Chess (game)", ({"chess"}, 1), ({"game"}, 1)),
         ("(Game)", ({"game"}, 1), (set(), 0)),  # a head without words is none
-        ("Abbey, Jacob, 1844-1921", ({"abbey"}, 2), (set(), 0)),  # numbers beside words do not count
-        ("1844", ({"1844"}, 1), (set(), 0)),
+        ("Abbey, Jacob, 1844-1921", ({"abbey", "1844"}, 4), (set(), 0)),
         ("Well-being--game", ({"game"}, 3), (set(), 0)),
         ("", (set(), 0), (set(), 0)),
     ],

@@ -18,13 +18,14 @@ from xmlcli.kernels.name_scores import NameStems
 from xmlcli.progress import silent
 
 _LETTERS = 6
+_LEAST_SHARE = 1e-9  # of documents: far fewer than one
 _REST = re.compile(r"\s--\s|[(\[]")
 
 
 def name_stems(features: TextFeatures, names: Sequence[str]) -> NameStems | None:
     """Return the stems of R names, or None where no word of a document has one of them.
 
-    A stem that no feature has counts as the rarest. Numbers, as years of birth, do not count where there are words too.
+    A stem that no feature has counts as the rarest.
     """
     terms, number = features.terms, dict[str, int]()
     stem_of = np.array([number.setdefault(term[:_LETTERS], len(number)) for term in terms], np.int32)
@@ -49,7 +50,7 @@ def name_stems(features: TextFeatures, names: Sequence[str]) -> NameStems | None
 def _rarity(stem_of: Ints, idf: Doubles, num_stems: int) -> Doubles:
     """Return 1 - ln(n / N) of each stem, float64 (S,): n, the sum over its words of the documents that have them."""
     share = np.bincount(stem_of, np.exp(1 - idf), num_stems)
-    return np.asarray(1 - np.log(np.minimum(share, 1)))
+    return np.asarray(1 - np.log(np.clip(share, _LEAST_SHARE, 1)))
 
 
 def _parts(name: str) -> Iterator[str]:
@@ -67,9 +68,6 @@ def _stems(parts: Sequence[str], number: dict[str, int]) -> tuple[Ints, Ints]:
     """
     encoded = encode_texts(parts, silent)
     stem_of = [number.setdefault(word[:_LETTERS], len(number)) for word in encoded.vocabulary]
-    is_number = np.array([word.isdigit() for word in encoded.vocabulary], np.bool_)[encoded.words]
     rows = np.repeat(np.arange(len(parts)), np.diff(encoded.offsets))
-    has_words = np.bincount(rows, ~is_number, len(parts)) > 0
-    counts = ~(is_number & has_words[rows])
-    keys = np.unique(rows[counts] * len(number) + np.array(stem_of, np.int64)[encoded.words[counts]])
+    keys = np.unique(rows * len(number) + np.array(stem_of, np.int64)[encoded.words])
     return (keys // len(number)).astype(np.int32), (keys % len(number)).astype(np.int32)

@@ -43,8 +43,8 @@ class NameStems(NamedTuple):
 def score_names(X: sp.csr_matrix, names: NameStems, candidates: Ints) -> Array:
     """Return the scores `NAME_SCORES` of each candidate, float32 (6, N, k), 0 for padding.
 
-    Of the head: the share of its rarity that the document has; 1 where all are there; then, the rarity of
-    all; the mean weight of its stems in the document. Of the rest (0 where there is none): the share and the mean weight.
+    Of the head: the share of its rarity whose stems the document has; 1 where it has all; then also the rarity of all;
+    the mean weight of its stems in the document. Of the rest: the share and the mean weight, 0 where there is no rest.
 
     X: float32 CSR (N, F); candidates: int32 (N, k), padded with R.
     """

@@ -48,9 +48,13 @@ class Scores:
     @property
     def names(self) -> list[str]:
         """The scores' names, in order."""
-        sparse = {"linear": self.linear, "label_text": self.label_text}
-        names = ["classifier", "neighbour", "frequency", *(name for name, W in sparse.items() if W is not None)]
-        return [*names, *(NAME_SCORES if self.stems is not None else ())]
+        linear = [] if self.linear is None else ["linear"]
+        return ["classifier", "neighbour", "frequency", *linear, *self.text_names]
+
+    @property
+    def text_names(self) -> list[str]:
+        """The names of the scores by text, in order."""
+        return [*([] if self.label_text is None else ["label_text"]), *([] if self.stems is None else NAME_SCORES)]
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
@@ -63,8 +67,15 @@ class Scores:
             "neighbour": chosen_products(unit_rows(documents), self.Z, candidates),
             "frequency": np.log1p(self.frequencies)[real],
         }
-        sparse = {"linear": self.linear, "label_text": self.label_text}
-        scores |= {name: self._score_sparse(X, W, candidates) for name, W in sparse.items() if W is not None}
+        if self.linear is not None:
+            scores["linear"] = self._score_sparse(X, self.linear, candidates)
+        return scores | self.by_text(X, candidates)
+
+    def by_text(self, X: sp.csr_matrix, candidates: Ints) -> dict[str, Floats]:
+        """Return the scores of the labels' own texts and names alone."""
+        scores = {}
+        if self.label_text is not None:
+            scores["label_text"] = self._score_sparse(X, self.label_text, candidates)
         if self.stems is not None:
             scores |= zip(NAME_SCORES, score_names(X, self.stems, candidates), strict=True)
         return scores
@@ -73,3 +84,30 @@ class Scores:
         """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
         rows = W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W)
         return score_rows(X, rows, candidates, independent=self.independent)
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """The scores by text alone, of labels that have nothing else."""
+
+    of: Scores
+
+    @property
+    def names(self) -> list[str]:
+        """The scores' names, in order."""
+        return self.of.text_names
+
+    @property
+    def frequencies(self) -> Floats:
+        """See `Scores`."""
+        return self.of.frequencies
+
+    def text(self) -> sp.csr_matrix:
+        """Return the features of the labels' texts, float32 CSR (L, F)."""
+        text = self.of.label_text
+        assert text is not None, "the labels have text"
+        return text.floats() if isinstance(text, QuantisedRows) else text
+
+    def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
+        """See `Scores.__call__`; the documents' vectors do not count."""
+        return self.of.by_text(X, candidates)
