@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names
+from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names, score_texts
+from xmlcli.kernels.quantised import QuantisedRows
+from xmlcli.kernels.row_scores import SparseRows
 
 F, S, R, N = 14, 7, 9, 40
 
@@ -63,3 +65,20 @@ def test_no_documents_and_no_features_score_nothing() -> None:
     X, names, candidates = an_example(0)
     assert score_names(X[:0], names, candidates[:0]).shape == (len(NAME_SCORES), 0, 6)
     assert not score_names(sp.csr_matrix((N, F), dtype=np.float32), names, candidates).any()
+
+
+def test_the_share_of_a_text_is_that_of_its_squares() -> None:
+    X, _, candidates = an_example(1)
+    text = sp.random(R, F, 0.4, format="csr", dtype=np.float32, random_state=3)
+    text[5] = 0
+    text.eliminate_zeros()
+    squares, there = text.toarray() ** 2, X.toarray() > 0
+    wanted = np.zeros(candidates.shape)
+    for (i, j), label in np.ndenumerate(candidates):
+        if label < R and squares[label].any():
+            wanted[i, j] = squares[label][there[i]].sum() / squares[label].sum()
+    found = score_texts(X, SparseRows.of(text), candidates)
+    assert np.allclose(found, wanted, atol=1e-6)
+    assert found[found < 0.99].max() > 0
+    quantised = QuantisedRows.of(text, num_columns=F)
+    assert np.allclose(score_texts(X, quantised.rows(), candidates), wanted, atol=0.02)

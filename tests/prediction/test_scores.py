@@ -48,6 +48,8 @@ def test_every_score_is_that_of_the_candidate_in_its_place() -> None:
         "linear": np.column_stack([X.toarray(), np.ones(N)]) @ scores.linear.toarray().T,
         "label_text": X.toarray() @ scores.label_text.toarray().T,
     }
+    text = scores.label_text.toarray() ** 2
+    dense["text_share"] = (X.toarray() != 0) @ text.T / np.maximum(text.sum(axis=1), 1e-9)
     everything = np.tile(np.arange(L, dtype=np.int32), (N, 1))
     dense |= zip(NAME_SCORES, score_names(X, scores.stems, everything), strict=True)
     assert list(found) == list(dense) == scores.names

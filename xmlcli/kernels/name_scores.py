@@ -1,4 +1,4 @@
-"""How much of a label's name stands in a document: compiled.
+"""How much of a label's name, and of its text, stands in a document: compiled.
 
 A name has a head, of which the label is, and a rest, which narrows it down. Both are stems: words cut to their first
 letters. A document has a stem where it has a word of it.
@@ -12,8 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array, Floats, Ints, Longs
-from xmlcli.kernels.compiled import kernel
-from xmlcli.kernels.csr import CsrRows
+from xmlcli.kernels.compiled import fast_kernel, kernel
+from xmlcli.kernels.csr import CsrRows, unsigned
+from xmlcli.kernels.row_scores import SparseRows
 from xmlcli.machine.threads import over_rows
 
 NAME_SCORES = ("name_share", "name_all", "name_rarity", "name_weight", "rest_share", "rest_weight")
@@ -84,3 +85,41 @@ def _score(X: CsrRows, names: NameStems, candidates: Ints, first: int, last: int
                     scores[1, i, j], scores[2, i, j] = 1, found
         for p in range(x_indptr[i], x_indptr[i + 1]):
             weight[stem_of[x_indices[p]]] = 0
+
+
+def score_texts(X: sp.csr_matrix, rows: SparseRows, candidates: Ints) -> Floats:
+    """Return the share of each candidate's text that the document has, float32 (N, k), 0 for padding and without text.
+
+    X: float32 CSR (N, F); rows: the weights of the R labels' texts, whose features count as their squares; candidates:
+    int32 (N, k), padded with R.
+    """
+    shares = np.zeros(candidates.shape, np.float32)
+    documents, candidates = CsrRows.of(X), np.ascontiguousarray(candidates)
+    rows = rows._replace(indices=unsigned(rows.indices))
+    over_rows(len(candidates), lambda first, last: _share(documents, rows, candidates, first, last, shares))
+    return shares
+
+
+@fast_kernel
+def _share(X: CsrRows, rows: SparseRows, candidates: Ints, first: int, last: int, shares: Floats) -> None:
+    """Write the shares of documents first, …, last - 1."""
+    x_indptr, x_indices, _, (_, num_features) = X
+    indptr, indices, data, scale, _ = rows
+    there = np.zeros(num_features, np.float32)
+    for i in range(first, last):
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            there[x_indices[p]] = 1
+        for j in range(candidates.shape[1]):
+            label = candidates[i, j]
+            if label < len(scale):
+                found, total = np.float32(0), np.float32(0)
+                of_row = slice(indptr[label], indptr[label + 1])
+                columns, values = indices[of_row], data[of_row]
+                for q in range(len(columns)):  # without an offset, or the compiler does not vectorise
+                    square = np.float32(values[q]) * np.float32(values[q])
+                    total += square
+                    found += square * there[columns[q]]
+                if total > 0:
+                    shares[i, j] = found / total
+        for p in range(x_indptr[i], x_indptr[i + 1]):
+            there[x_indices[p]] = 0

@@ -21,13 +21,13 @@ from xmlcli.kernels.name_scores import NAME_SCORES
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 
-PRODUCTS = ("classifier*frequency", "linear*frequency", "name_share*frequency")
+PRODUCTS = ("classifier*frequency", "linear*frequency", "name_share*frequency", "text_share*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
 
 _SCORES = (
-    "intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", *NAME_SCORES, "votes",
-    *PRODUCTS,
+    "intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", "text_share", *NAME_SCORES,
+    "votes", *PRODUCTS,
 )  # fmt: skip
 _MOST = 1e6  # of a coefficient or a log-odds, beyond all that a fit finds
 

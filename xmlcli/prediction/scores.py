@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
-from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names
+from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names, score_texts
 from xmlcli.kernels.products import Table, chosen_products, unit_rows
 from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.kernels.row_scores import SparseRows, score_rows
@@ -54,7 +54,8 @@ class Scores:
     @property
     def text_names(self) -> list[str]:
         """The names of the scores by text, in order."""
-        return [*([] if self.label_text is None else ["label_text"]), *([] if self.stems is None else NAME_SCORES)]
+        of_text = () if self.label_text is None else ("label_text", "text_share")
+        return [*of_text, *(NAME_SCORES if self.stems is not None else ())]
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
         """Return name → score of each candidate, float32 (N, k).
@@ -76,14 +77,18 @@ class Scores:
         scores = {}
         if self.label_text is not None:
             scores["label_text"] = self._score_sparse(X, self.label_text, candidates)
+            scores["text_share"] = score_texts(X, _rows(self.label_text), candidates)
         if self.stems is not None:
             scores |= zip(NAME_SCORES, score_names(X, self.stems, candidates), strict=True)
         return scores
 
     def _score_sparse(self, X: sp.csr_matrix, W: Sparse, candidates: Ints) -> Floats:
         """Return the products of documents with their candidates' sparse rows, float32 (N, k)."""
-        rows = W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W)
-        return score_rows(X, rows, candidates, independent=self.independent)
+        return score_rows(X, _rows(W), candidates, independent=self.independent)
+
+
+def _rows(W: Sparse) -> SparseRows:
+    return W.rows() if isinstance(W, QuantisedRows) else SparseRows.of(W)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class ModelContents:
             lacks.append("words, by which labels are searched")
         if len({self.voters is None, self.voters_labels is None, self.combination.voters == 0}) > 1:
             lacks.append("terms, labels or number of the documents with kNN votes")
-        scores = {"linear": self.linear, "label_text": self.label_text, "votes": self.voters}
+        scores = {"linear": self.linear, "text_share": self.label_text, "votes": self.voters}
         absent = {name for name, matrix in scores.items() if matrix is None}
         lacks += [
             f"the score of {name}" for name in PRODUCTS if self.combination.uses(name) and absent & {*name.split("*")}
