@@ -43,9 +43,7 @@ def parts(features: TextFeatures, names: list[str]) -> list[list[tuple[set[str],
         ("", (set(), 0), (set(), 0)),
     ],
 )
-def test_a_name_is_cut_into_head_and_rest(
-    name: str, head: tuple[set[str], int], rest: tuple[set[str], int]
-) -> None:
+def test_a_name_is_cut_into_head_and_rest(name: str, head: tuple[set[str], int], rest: tuple[set[str], int]) -> None:
     assert parts(fitted(), ["The", name]) == [[({"the"}, 1), (set(), 0)], [head, rest]]
 
 

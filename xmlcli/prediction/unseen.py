@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Bools, Floats, Ints
 from xmlcli.config.sections import ShortlistConfig
-from xmlcli.distributed.ranks import ALONE, Ranks
+from xmlcli.distributed.ranks import ALONE
 from xmlcli.prediction.combination import Combination, log_odds
-from xmlcli.prediction.scores import TextScores
+from xmlcli.prediction.scores import Scores, TextScores
 from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.make_index import SearchVectors, make_index
 
+Encode: TypeAlias = Callable[[sp.csr_matrix], Floats]
 SHORTLIST = 20
 """Labels without documents on the shortlist of a document, at most."""
 
@@ -57,20 +59,30 @@ class UnseenLabels:
         return candidates, log_odds(combined, self.combination.curve)
 
 
-def make_unseen(
-    scores: TextScores, labels: Bools, encode: Callable[[sp.csr_matrix], Floats], config: ShortlistConfig,
-    ranks: Ranks = ALONE, frequencies: Floats | None = None,
-) -> UnseenLabels:  # fmt: skip
-    """Index labels by the words and the vectors of their texts.
+def may_be_unseen(config: ShortlistConfig, scores: Scores | ShardedScores) -> bool:
+    """Whether labels without training documents are looked for: where labels have text, and the settings allow it."""
+    own = scores.own if isinstance(scores, ShardedScores) else scores
+    return config.unseen_labels and config.mask_unseen and isinstance(own, Scores) and own.label_text is not None
 
-    scores: of this rank's labels; labels: bool (L',), which of these are meant; encode: what makes vectors f(x) of
-    texts, float32 (n, D), of unit or zero length; frequencies: float32 (L,), of all ranks' labels.
+
+def make_unseen(
+    scores: Scores | ShardedScores, encode: Encode, config: ShortlistConfig, combination: Combination | None = None,
+    which: Callable[[Floats], Bools] = lambda frequencies: frequencies == 0,
+) -> UnseenLabels:  # fmt: skip
+    """Index labels that have text by its words and vectors.
+
+    scores: of all labels; encode: what makes vectors f(x) of texts, float32 (n, D), of unit or zero length; which: says
+    by the frequencies float32 (L,) of all labels which are meant, bool (L,).
     """
-    text = scores.text()
-    vectors = np.zeros((len(labels), encode(text[:0]).shape[1]), np.float32)
+    ranks = scores.ranks if isinstance(scores, ShardedScores) else ALONE
+    own = scores.own if isinstance(scores, ShardedScores) else scores
+    assert isinstance(own, Scores)
+    by_text, text = TextScores(own), TextScores(own).text()
+    labels = which(scores.frequencies)[ranks.share(len(scores.frequencies))] & (np.diff(text.indptr) > 0)
+    vectors = np.zeros((len(labels), own.Z.shape[1]), np.float32)
     vectors[labels] = encode(text[labels])
     search = SearchVectors(vectors, np.zeros(len(labels), np.float32), text)
     index = make_index(search, labels, replace(config, backend="words"), in_order=False, ranks=ranks)
-    if frequencies is None or ranks.size == 1:
-        return UnseenLabels(index, scores)
-    return UnseenLabels(index, ShardedScores(scores, frequencies, ranks))
+    if isinstance(scores, ShardedScores):
+        return UnseenLabels(index, replace(scores, own=by_text), combination)
+    return UnseenLabels(index, by_text, combination)

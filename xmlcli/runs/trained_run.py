@@ -63,7 +63,7 @@ class TrainedRun:
         return [*self._inputs, self._evaluation]
 
     def _engine(self) -> Engine:
-        combination = Combination(**self._evaluation.json("calibration.json"))
+        combination = Combination.from_json(self._evaluation.json("calibration.json"))
         return load_engine(self._inputs, self._config, combination)
 
     def _frontend(self) -> Frontend:

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats
+from xmlcli.config.retired import ADDED
 from xmlcli.config.schema import OneOf, Problem, build
 from xmlcli.config.sections import Count, ShortlistConfig
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
@@ -81,7 +82,10 @@ def settings_from_json(saved: object) -> tuple[ModelSettings, Combination]:
     if not isinstance(saved, dict):
         raise ArtifactError("settings of unknown form", expected="a mapping", found=type(saved).__name__)
     problems: list[Problem] = []
-    settings = build(ModelSettings, {key: value for key, value in saved.items() if key != "combination"}, problems)
+    values = {key: value for key, value in saved.items() if key != "combination"}
+    if isinstance(saved.get("shortlist"), dict):
+        values["shortlist"] = {"unseen_labels": ADDED["shortlist.unseen_labels"], **saved["shortlist"]}
+    settings = build(ModelSettings, values, problems)
     if settings is None:
         raise ArtifactError(
             "settings of unknown form", found="; ".join(f"{problem.key}: {problem.text}" for problem in problems)
@@ -138,7 +142,7 @@ class ModelContents:
             min(self.settings.size, len(self.bias)),
             self.combination,
             self._voters(encoder, config, self.combination.voters),
-        )
+        ).with_unseen(config)
 
     def check_parts(self) -> None:
         """Raise ArtifactError where the settings name matrices that are not there, or the other way round."""
@@ -148,6 +152,8 @@ class ModelContents:
         if len({self.voters is None, self.voters_labels is None, self.combination.voters == 0}) > 1:
             lacks.append("terms, labels or number of the documents with kNN votes")
         scores = {"linear": self.linear, "text_share": self.label_text, "votes": self.voters}
+        if self.combination.unseen is not None and self.label_text is None:
+            lacks.append("texts of the labels without documents")
         absent = {name for name, matrix in scores.items() if matrix is None}
         lacks += [
             f"the score of {name}" for name in PRODUCTS if self.combination.uses(name) and absent & {*name.split("*")}

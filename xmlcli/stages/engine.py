@@ -65,8 +65,8 @@ def load_engine(
         min(config.shortlist.size, L),
         combination,
         voters,
-        ranks,
-    )
+        ranks=ranks,
+    ).with_unseen(config.shortlist)
 
 
 def most_voters(config: Config) -> int:

@@ -19,6 +19,7 @@ from xmlcli.prediction.calibration import calibrated
 from xmlcli.prediction.combination import Combination, take_top_k
 from xmlcli.prediction.engine import Engine
 from xmlcli.prediction.fit import choose_beta, fit_logistic
+from xmlcli.prediction.fit_unseen import fit_unseen
 from xmlcli.prediction.scores import VOTES
 from xmlcli.prediction.validation_weights import novelty_weights
 from xmlcli.shortlists.recall import recall
@@ -46,9 +47,12 @@ def run(job: Job) -> None:
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     voters = 0 if engine.voters is None else engine.voters.count
     combination = ranks.broadcast(lambda: fit(scores, candidates, Y, new, weights, voters))
+    if new is not None:
+        combination = replace(combination, unseen=fit_unseen(engine, X, Y, new, job.config.shortlist))
     depth = max(config.ks)
     ranking = take_top_k(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
     engine = replace(engine, combination=combination, voters=engine.voters if combination.voters else None)
+    engine = engine.with_unseen(job.config.shortlist)
     top = _rank_test(job, prepared, engine)
     test_ranking = ranks.all_gather_rows(np.ascontiguousarray(top[:, :depth]))
     with job.write() as out:
