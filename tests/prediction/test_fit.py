@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from support.scored_shortlists import K, L, N, candidates_with_padding, random_scores
 
 from xmlcli.prediction.combination import DEFAULT, PRODUCTS, Combination, take_top_k
-from xmlcli.prediction.fit import BETAS, _logistic, _minimise, choose_beta, fit_logistic
+from xmlcli.prediction.fit import BETAS, _minimise, choose_beta, fit_logistic, logistic_regression
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -175,12 +175,13 @@ def test_logistic_regression_is_scikit_learns(seed: int) -> None:
     table = np.column_stack([rng.normal(size=(500, 3)), np.ones(500)])
     right = rng.random(500) < 1 / (1 + np.exp(-(table @ [2.0, -1.0, 0.0, -1.5])))
     reference = LogisticRegression(C=1e4, tol=1e-10, solver="newton-cholesky").fit(table[:, :3], right)
-    assert np.allclose(_logistic(table, right, np.ones(500)), [*reference.coef_[0], *reference.intercept_], atol=1e-4)
+    wanted = [*reference.coef_[0], *reference.intercept_]
+    assert np.allclose(logistic_regression(table, right, np.ones(500)), wanted, atol=1e-4)
 
 
 def test_logistic_regression_on_a_column_that_decides_alone_stays_finite() -> None:
     column = np.array([-2.0, -1.0, 1.0, 2.0])
-    found = _logistic(np.column_stack([column, np.ones(4)]), column > 0, np.ones(4))
+    found = logistic_regression(np.column_stack([column, np.ones(4)]), column > 0, np.ones(4))
     assert np.isfinite(found).all()
     assert found[0] > 3
 

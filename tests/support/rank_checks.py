@@ -22,6 +22,8 @@ from xmlcli.config.sections import ModelConfig
 from xmlcli.distributed.launch import joined
 from xmlcli.distributed.ranks import ALONE, Ranks
 from xmlcli.encoder.spectral_start import right_singular_vectors
+from xmlcli.features.name_stems import name_stems
+from xmlcli.features.tfidf import FeatureConfig, TextFeatures
 from xmlcli.label_embeddings.centroids import Centroids
 from xmlcli.label_embeddings.proxy import ProxyMap, embed_labels, train_proxy
 from xmlcli.label_embeddings.word_centroids import word_centroids
@@ -91,8 +93,11 @@ def check_search(ranks: Ranks) -> None:
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
     candidates = whole.search(documents, k, X=X)[0]
     candidates[3, 4:] = L
-    one = Scores(W, bias, Z, frequencies, linear, None)(X, documents, candidates)
-    own = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], linear[mine], None)
+    features = TextFeatures(FeatureConfig(), [f"w{f}" for f in range(F)], np.linspace(1, 3, F, dtype=np.float32))
+    names = [" ".join(f"w{f} " for f in rng.integers(0, F, 3)) + f"(w{label % F})" for label in range(L)]
+    stems, own_stems = name_stems(features, names), name_stems(features, names[mine])
+    one = Scores(W, bias, Z, frequencies, linear, None, stems)(X, documents, candidates)
+    own = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], linear[mine], None, own_stems)
     several = ShardedScores(own, frequencies, ranks)(X[rows], documents[rows], candidates[rows])
     there = candidates[rows] < L
     assert one.keys() == several.keys()

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from xmlcli.config.overrides import flatten
-from xmlcli.config.retired import without_retired
+from xmlcli.config.retired import ADDED, without_retired
 from xmlcli.config.schema import Problem, build
 from xmlcli.config.sections import Config
 from xmlcli.errors import ConfigError
@@ -20,7 +20,7 @@ def all_settings(config: Config) -> dict[str, Any]:
 
 def from_settings(settings: Mapping[str, Any], *, where: str) -> Config:
     """Return the config that `all_settings` described. Raises ConfigError, which lists all that hinders it."""
-    return _build(without_retired(flatten(dict(settings))), where)
+    return _build({**ADDED, **without_retired(flatten(dict(settings)))}, where)
 
 
 def overridden(config: Config, overrides: Mapping[str, Any]) -> Config:

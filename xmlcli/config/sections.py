@@ -121,6 +121,8 @@ class ShortlistConfig:
     """Labels a document, k."""
     mask_unseen: bool
     """Leave labels without documents out of the search."""
+    unseen_labels: Annotated[bool, OnlyWith("mask_unseen", True)]
+    """Search labels without documents apart from the others, by their text, where labels have text."""
     M: Annotated[int, Range(2, 1000), OnlyWith("backend", "nmslib")]
     """HNSW: links a label."""
     ef_construction: Annotated[int, Range(1, MILLION), OnlyWith("backend", "nmslib")]

@@ -17,14 +17,21 @@ import numpy as np
 
 from xmlcli.arrays import Bools, Floats, Ints
 from xmlcli.errors import ArtifactError
+from xmlcli.kernels.name_scores import NAME_SCORES
 from xmlcli.kernels.top_k import sort_rows
 from xmlcli.machine.threads import over_rows
 
-PRODUCTS = ("classifier*frequency", "linear*frequency")
+PRODUCTS = ("classifier*frequency", "linear*frequency", "name_share*frequency", "text_share*frequency")
 """Products of two scores that the logistic combination may hold: a score tells more of a rare label than of a frequent
 one, whose scores spread wider."""
 
-_SCORES = ("intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", "votes", *PRODUCTS)
+_SCORES = (
+    "intercept", "classifier", "neighbour", "frequency", "search", "linear", "label_text", "text_share", *NAME_SCORES,
+    "votes", *PRODUCTS,
+)  # fmt: skip
+_SCORES_OF_UNSEEN = {"intercept", "search", "label_text", "text_share", *NAME_SCORES}
+_KEYS_OF_UNSEEN = frozenset({"kind", "coefficients", "curve"})
+_KEYS = _KEYS_OF_UNSEEN | {"voters", "unseen"}
 _MOST = 1e6  # of a coefficient or a log-odds, beyond all that a fit finds
 
 
@@ -38,12 +45,14 @@ class Combination:
         curve: ascending points (score, log-odds observed at such scores), from `calibration`; empty where the
             score of the logistic combination is taken as the log-odds.
         voters: how many training documents vote.
+        unseen: how the scores of labels without training documents become one, or None where these are left out.
     """
 
     kind: str
     coefficients: Mapping[str, float]
     curve: Sequence[Sequence[float]] = ()
     voters: int = 0
+    unseen: Combination | None = None
 
     def combine(self, scores: Mapping[str, Floats], candidates: Ints, num_labels: int) -> Floats:
         """Return the combined score of each candidate, float32 (N, k), -inf for padding.
@@ -64,11 +73,16 @@ class Combination:
         """Whether a score counts."""
         return name in self.coefficients
 
+    def uses_names(self) -> bool:
+        """Whether a score of the labels' names counts, of unseen labels too."""
+        return any(map(self.uses, NAME_SCORES)) or (self.unseen is not None and self.unseen.uses_names())
+
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
         values: dict[str, Any] = {"kind": self.kind, "coefficients": dict(self.coefficients)}
         values |= {"curve": [list(point) for point in self.curve]} if self.curve else {}
-        return values | ({"voters": self.voters} if self.voters else {})
+        values |= {"voters": self.voters} if self.voters else {}
+        return values | ({"unseen": self.unseen.to_json()} if self.unseen is not None else {})
 
     @staticmethod
     def from_json(saved: object) -> Combination:
@@ -77,13 +91,13 @@ class Combination:
         if problem is not None:
             raise ArtifactError("a combination of scores of unknown form", found=problem)
         assert isinstance(saved, Mapping)
-        return Combination(**saved)
+        return Combination(**{**saved, "unseen": Combination(**saved["unseen"]) if "unseen" in saved else None})
 
 
-def _problem(saved: object) -> str | None:
-    """Say what keeps a JSON value from being a `Combination`; None where nothing does."""
-    if not isinstance(saved, Mapping) or not {"kind", "coefficients"} <= saved.keys() <= _KEYS:
-        return f"no mapping with kind and coefficients and of {', '.join(sorted(_KEYS))} only"
+def _problem(saved: object, keys: frozenset[str] = _KEYS) -> str | None:
+    """Say what keeps a JSON value from being a `Combination` with some keys of these; None where nothing does."""
+    if not isinstance(saved, Mapping) or not {"kind", "coefficients"} <= saved.keys() <= keys:
+        return f"no mapping with kind and coefficients and of {', '.join(sorted(keys))} only"
     kind, coefficients = saved["kind"], saved["coefficients"]
     if not isinstance(coefficients, Mapping) or not all(map(_is_number, coefficients.values())):
         return "coefficients that are no numbers"
@@ -96,10 +110,12 @@ def _problem(saved: object) -> str | None:
     voters = saved.get("voters", 0)
     if type(voters) is not int or voters < 0:
         return f"voters {voters!r}"
+    if "unseen" in saved:
+        of_unseen = _problem(saved["unseen"], _KEYS_OF_UNSEEN)
+        other = of_unseen is None and not saved["unseen"]["coefficients"].keys() <= _SCORES_OF_UNSEEN
+        if of_unseen or other or kind != "logistic":
+            return f"unseen labels with {of_unseen or 'other scores than they have'}"
     return _curve_problem(saved.get("curve", []))
-
-
-_KEYS = {"kind", "coefficients", "curve", "voters"}
 
 
 def _curve_problem(curve: object) -> str | None:
@@ -128,7 +144,8 @@ def score_or_product(scores: Mapping[str, Floats], name: str) -> Floats:
 
 DEFAULT = Combination(
     "logistic",
-    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, search=3.0, linear=3.0, label_text=1.0),
+    dict(intercept=-4.0, classifier=0.2, neighbour=1.5, frequency=0.3, search=3.0, linear=3.0, label_text=1.0)
+    | dict(name_rarity=0.05, name_weight=2.0),
 )
 """Used where there is no validation document to fit on: typical coefficients of text collections."""
 
@@ -147,6 +164,16 @@ def log_odds(scores: Floats, curve: Sequence[Sequence[float]]) -> Floats:
     slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
     above, below = np.maximum(scores - x[-1], 0), np.minimum(scores - x[0], 0)
     return np.asarray(np.interp(scores, x, y) + slope * above + below, np.float32)
+
+
+def scores_of(odds: Floats, curve: Sequence[Sequence[float]]) -> Floats:
+    """Undo `log_odds`, float32."""
+    if not curve:
+        return odds
+    x, y = np.array(curve, np.float64).T
+    slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
+    above, below = np.maximum(odds - y[-1], 0), np.minimum(odds - y[0], 0)
+    return np.asarray(np.interp(odds, y, x) + above / slope + below, np.float32)
 
 
 def take_top_k(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[Ints, Floats]:

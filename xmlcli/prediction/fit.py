@@ -48,7 +48,7 @@ def fit_logistic(
         ranking = by_all if _pays(ranking.losses, by_all.losses) else ranking
     total = ranking.total[there]
     columns = np.column_stack([total, np.ones(len(total))])
-    slope, intercept = _logistic(columns, right[there], np.broadcast_to(weights[:, None], there.shape)[there])
+    slope, intercept = logistic_regression(columns, right[there], np.broadcast_to(weights[:, None], there.shape)[there])
     slopes = {name: value * max(slope, _LEAST_SLOPE) for name, value in ranking.slopes.items()}
     return Combination("logistic", slopes | {"intercept": intercept})
 
@@ -154,7 +154,7 @@ def _minimise(
     return coefficients, loss.losses(coefficients)
 
 
-def _logistic(table: Doubles, right: Bools, weights: npt.NDArray[np.floating[Any]]) -> list[float]:
+def logistic_regression(table: Doubles, right: Bools, weights: npt.NDArray[np.floating[Any]]) -> list[float]:
     """Return the coefficients of logistic regression on the columns of a table (n, d), by Newton's method.
 
     weights: (n,), of the rows.

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from xmlcli.arrays import Array, Floats, Ints
 from xmlcli.distributed.ranks import Ranks
-from xmlcli.prediction.scores import Scores
+from xmlcli.prediction.scores import Scores, TextScores
 
 _BLOCK = 512  # documents of each rank in one exchange
 
@@ -25,7 +25,7 @@ class ShardedScores:
         ranks: who owns what.
     """
 
-    own: Scores
+    own: Scores | TextScores
     frequencies: Floats
     ranks: Ranks
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xmlcli.config.overrides import flatten
-from xmlcli.config.retired import RETIRED
+from xmlcli.config.retired import ADDED, RETIRED
 from xmlcli.errors import DamagedFileError, DatasetError, XmlcliError
 from xmlcli.stages.call import Call
 from xmlcli.stages.job import Job
@@ -104,11 +104,14 @@ def identify(session: Session, call: Call, recorded: Identity | None = None) -> 
 def difference(old: Identity, new: Identity) -> str | None:
     """Say in a few words what differs between two identities; None where nothing does.
 
-    A setting on record that is retired since is compared with the value that the program now always uses.
+    A setting on record that is retired since is compared with the value that the program now always uses, one that came
+    later with the value that does what the program did before.
     """
-    old = {**old, "parameters": flatten(old.get("parameters"))}
+    parameters = flatten(new["parameters"])
+    added = {key: value for key, value in ADDED.items() if key in parameters}
+    old = {**old, "parameters": added | flatten(old.get("parameters"))}
     retired = {key: value for key, value in RETIRED.items() if key in old["parameters"]}
-    new = {**new, "parameters": flatten(new["parameters"]) | retired}
+    new = {**new, "parameters": parameters | retired}
     if old == new:
         return None
     if old.get("VERSION") != new["VERSION"]:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats
+from xmlcli.config.retired import ADDED
 from xmlcli.config.schema import OneOf, Problem, build
 from xmlcli.config.sections import Count, ShortlistConfig
 from xmlcli.encoder.numpy_encoder import DocumentEncoder
 from xmlcli.errors import ArtifactError
+from xmlcli.features.name_stems import name_stems
+from xmlcli.features.tfidf import TextFeatures
+from xmlcli.kernels.name_scores import NameStems
 from xmlcli.kernels.products import QuantisedDense
 from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.prediction.combination import PRODUCTS, Combination
@@ -39,6 +44,17 @@ class Frontend:
     vocabulary: Mapping[str, Any] | None
     idf: Floats | None
     label_names: Sequence[str] | None
+
+    @cached_property
+    def features(self) -> TextFeatures | None:
+        """What makes rows of texts, or None. Raises ArtifactError where the vocabulary is of unknown form."""
+        return None if self.vocabulary is None else TextFeatures.from_json(self.vocabulary)
+
+    def stems(self) -> NameStems | None:
+        """Return the stems of the labels' names, or None where documents or labels have no words. Raises as above."""
+        if self.features is None or self.label_names is None:
+            return None
+        return name_stems(self.features, self.label_names)
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,10 @@ def settings_from_json(saved: object) -> tuple[ModelSettings, Combination]:
     if not isinstance(saved, dict):
         raise ArtifactError("settings of unknown form", expected="a mapping", found=type(saved).__name__)
     problems: list[Problem] = []
-    settings = build(ModelSettings, {key: value for key, value in saved.items() if key != "combination"}, problems)
+    values = {key: value for key, value in saved.items() if key != "combination"}
+    if isinstance(saved.get("shortlist"), dict):
+        values["shortlist"] = {"unseen_labels": ADDED["shortlist.unseen_labels"], **saved["shortlist"]}
+    settings = build(ModelSettings, values, problems)
     if settings is None:
         raise ArtifactError(
             "settings of unknown form", found="; ".join(f"{problem.key}: {problem.text}" for problem in problems)
@@ -119,11 +138,11 @@ class ModelContents:
         return Engine(
             encoder,
             make_index(vectors, searchable, config, in_order=False),
-            Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text),
+            Scores(self.weight, self.bias, self.Z, self.frequencies, self.linear, self.label_text, self._stems()),
             min(self.settings.size, len(self.bias)),
             self.combination,
             self._voters(encoder, config, self.combination.voters),
-        )
+        ).with_unseen(config)
 
     def check_parts(self) -> None:
         """Raise ArtifactError where the settings name matrices that are not there, or the other way round."""
@@ -132,13 +151,23 @@ class ModelContents:
             lacks.append("words, by which labels are searched")
         if len({self.voters is None, self.voters_labels is None, self.combination.voters == 0}) > 1:
             lacks.append("terms, labels or number of the documents with kNN votes")
-        scores = {"linear": self.linear, "label_text": self.label_text, "votes": self.voters}
+        scores = {"linear": self.linear, "text_share": self.label_text, "votes": self.voters}
+        if self.combination.unseen is not None and self.label_text is None:
+            lacks.append("texts of the labels without documents")
         absent = {name for name, matrix in scores.items() if matrix is None}
         lacks += [
             f"the score of {name}" for name in PRODUCTS if self.combination.uses(name) and absent & {*name.split("*")}
         ]
         if lacks:
             raise ArtifactError("parts of a model are missing", found="; ".join(lacks))
+
+    def _stems(self) -> NameStems | None:
+        if not self.combination.uses_names():
+            return None
+        stems = self.frontend.stems()
+        if stems is None:
+            raise ArtifactError("parts of a model are missing", found="label names with words of the vocabulary")
+        return stems
 
     def _voters(self, encoder: DocumentEncoder, config: ShortlistConfig, count: int) -> Voters | None:
         if self.voters is None or self.voters_labels is None:

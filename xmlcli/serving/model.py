@@ -15,7 +15,6 @@ from scipy.special import expit
 from xmlcli.arrays import Floats, Ints
 from xmlcli.errors import ArtifactError, UsageError
 from xmlcli.features.given import given_rows
-from xmlcli.features.tfidf import TextFeatures
 from xmlcli.kernels.row_weights import weigh_rows
 from xmlcli.prediction.combination import log_odds
 from xmlcli.prediction.engine import Engine
@@ -50,7 +49,7 @@ class Model:
         """Make a model of an engine, whose combination has been fitted."""
         assert engine.combination is not None, "the combination has been fitted"
         self._engine, self._idf = engine, frontend.idf
-        self._features = None if frontend.vocabulary is None else TextFeatures.from_json(frontend.vocabulary)
+        self._features = frontend.features
         self._curve = engine.combination.curve
         self.gives_probabilities = engine.combination.kind == "logistic"
         self.contents = contents

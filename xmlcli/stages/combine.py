@@ -17,6 +17,7 @@ from xmlcli.metrics import METRIC_NAMES, Metric, describe, evaluate_top_k
 from xmlcli.prediction.calibration import calibrated
 from xmlcli.prediction.combination import Combination, take_top_k
 from xmlcli.prediction.fit import choose_beta, fit_logistic
+from xmlcli.prediction.fit_unseen import fit_unseen
 from xmlcli.prediction.scores import VOTES
 from xmlcli.prediction.validation_weights import novelty_weights
 from xmlcli.shortlists.recall import recall
@@ -46,6 +47,8 @@ def run(job: Job) -> None:
     weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
     voters = 0 if engine.voters is None else engine.voters.count
     combination = ranks.broadcast(lambda: fit(scores, candidates, Y, new, weights, voters))
+    if new is not None:
+        combination = replace(combination, unseen=fit_unseen(engine, X, Y, new, job.config.shortlist))
     combined, depth = combination.combine(scores, candidates, Y.shape[1]), max(config.ks)
     ranking = take_top_k(combined, candidates, depth, Y.shape[1])[0]
     with job.write() as out:

@@ -19,7 +19,15 @@ from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.votes import Voters, make_voters
 from xmlcli.shortlists.make_index import make_index, searchable_labels
-from xmlcli.stages.inputs import all_rows, frequencies_of, label_text, label_vectors, learnt_from, own_documents
+from xmlcli.stages.inputs import (
+    all_rows,
+    frequencies_of,
+    label_text,
+    label_vectors,
+    learnt_from,
+    name_stems_of,
+    own_documents,
+)
 from xmlcli.storage.artifacts import Artifact
 
 
@@ -56,6 +64,7 @@ def load_engine(
         frequencies[share],
         clf.csr_rows("linear.npz", share) if clf.has("linear.npz") else None,
         label_text(prepared, ranks),
+        name_stems_of(prepared, ranks) if combination is None or combination.uses_names() else None,
     )
     return Engine(
         encoder,
@@ -64,8 +73,8 @@ def load_engine(
         min(config.shortlist.size, L),
         combination,
         voters,
-        ranks,
-    )
+        ranks=ranks,
+    ).with_unseen(config.shortlist)
 
 
 def most_voters(config: Config) -> int:

@@ -13,6 +13,9 @@ import scipy.sparse as sp
 from xmlcli.arrays import Floats, Longs
 from xmlcli.config.sections import ShortlistConfig
 from xmlcli.distributed.ranks import Ranks
+from xmlcli.features.name_stems import name_stems
+from xmlcli.features.tfidf import TextFeatures
+from xmlcli.kernels.name_scores import NameStems
 from xmlcli.label_embeddings.word_centroids import label_frequencies
 from xmlcli.shortlists.make_index import SearchVectors
 from xmlcli.storage.artifacts import Artifact
@@ -99,6 +102,14 @@ def label_text(prepared: Artifact, ranks: Ranks) -> sp.csr_matrix | None:
     if not prepared.has("label_text_X.npz"):
         return None
     return prepared.csr_rows("label_text_X.npz", ranks.share(prepared.rows("label_text_X.npz")))
+
+
+def name_stems_of(prepared: Artifact, ranks: Ranks) -> NameStems | None:
+    """Return the stems of the names of this rank's labels, or None where documents or labels have no words."""
+    if not (prepared.has("features.json") and prepared.has("labels.json")):
+        return None
+    share = ranks.share(prepared.dims["L"])
+    return name_stems(TextFeatures.from_json(prepared.json("features.json")), prepared.json("labels.json")[share])
 
 
 def label_vectors(
