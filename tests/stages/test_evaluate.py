@@ -37,8 +37,10 @@ def evaluated(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_evaluate_prints_one_json_object_with_metrics_and_costs(evaluated: Callable[..., str]) -> None:
     found = json.loads(evaluated("--json"))
     assert found.keys() == {
-        "dataset", "cycle", "metrics", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
+        "dataset", "cycle", "metrics", "of", "train_seconds", "predict_ms_per_document", "model_bytes",
+        "peak_memory_bytes",
     }  # fmt: skip
+    assert {split: about["documents"] for split, about in found["of"].items()} == {"validation": 40, "test": 60}
     assert (found["dataset"], found["cycle"]) == ("tiny", 2)
     names = {f"{name}@{k}" for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in (1, 3, 5)}
     assert found["metrics"].keys() == names
@@ -53,3 +55,37 @@ def test_evaluate_computes_a_metric_that_was_not_measured_from_the_ranking(
     truth = sp.load_npz(workspace.artifact(Ref("prepared")) / "Y_test.npz").toarray()
     hits = np.mean([truth[i, label] for i, row in enumerate(top[:, :2]) for label in row])
     assert evaluated("--metric", "P@2") == f"P@2 {100 * hits:.2f}\n"
+
+
+def test_evaluate_says_of_what_its_figures_are(evaluated: Callable[..., str]) -> None:
+    last = " ".join(evaluated().split("└")[-1].split())
+    assert "60 test documents; no training document has 0.00 % of their" in last
+
+
+def test_evaluate_shows_how_well_probabilities_hold(evaluated: Callable[..., str], root: Path) -> None:
+    found = json.loads(evaluated("--calibration", "--json"))
+    table = found["calibration"]
+    assert sum(row["labels"] for row in table) == 60 * 10  # the ranking is cut at 10
+    prepared = Workspace(root, "tiny").artifact(Ref("prepared"))
+    truth = sp.load_npz(prepared / "Y_test.npz")
+    assert sum(row["labels"] * row["observed"] for row in table) <= truth.nnz
+    error = sum(row["labels"] * abs(row["predicted"] - row["observed"]) for row in table) / (60 * 10)
+    assert found["expected_calibration_error"] == pytest.approx(100 * error, abs=1e-3)
+    shown = evaluated("--calibration")
+    assert f"{table[0]['labels']:,}" in shown
+    assert f"expected calibration error {found['expected_calibration_error']:.2f} points" in shown
+
+
+def test_probabilities_of_the_authors_are_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", "--root", str(finished_root("authors")), "--calibration")
+    assert main(monkeypatch, *words) == 2
+    assert "there are no probabilities" in capsys.readouterr().err
+
+
+def test_figures_and_calibration_are_asked_for_apart(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, "evaluate", "--root", str(root), "--calibration", "--metric", "P@1") == 2
+    assert "--metric beside --calibration" in capsys.readouterr().err
