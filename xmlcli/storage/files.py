@@ -153,6 +153,14 @@ def read_bounded(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
     return path.read_bytes()
 
 
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file has exactly this content; what cannot be read, or is a folder or a pipe, has not."""
+    try:
+        return read_bounded(path, len(content)) == content
+    except (OSError, ValueError):
+        return False
+
+
 def parse_json(raw: bytes) -> Json:
     """Parse JSON of any origin; ValueError where it is none, is nested too deeply, or holds NaN or infinity."""
     try:
