@@ -20,7 +20,7 @@ from xmlcli.storage.workspace import Workspace
 CONFIG = make_config(cycles=1)
 REPLACED = (
     "runs/demo/run.json", "runs/demo/settings.yaml", "runs/demo/evaluate-1.json", "metrics/demo/cycle1.json",
-    "snapshots/demo/snapshot.json", "snapshots/demo/1/runs/demo/evaluate-1.json"
+    "snapshots/demo/snapshot.json", "snapshots/demo/1/runs/demo/evaluate-1.json",
 )  # fmt: skip
 
 pytestmark = pytest.mark.timeout(60)
