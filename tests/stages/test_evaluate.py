@@ -42,8 +42,8 @@ def evaluated(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_evaluate_prints_one_json_object_with_metrics_and_costs(evaluated: Callable[..., str]) -> None:
     found = json.loads(evaluated("--json"))
     assert found.keys() == {
-        "run", "dataset", "source", "profile", "overrides", "cycle", "split", "documents", "metrics", "of", "validation",
-        "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
+        "run", "dataset", "source", "profile", "overrides", "cycle", "split", "documents", "metrics", "of",
+        "validation", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
     }  # fmt: skip
     assert {split: about["documents"] for split, about in found["of"].items()} == {"validation": 40, "test": 60}
     assert (found["dataset"], found["cycle"]) == ("tiny", 2)

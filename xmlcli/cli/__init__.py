@@ -161,7 +161,8 @@ def main() -> None:
         if not isinstance(error, OSError) or error.errno is None:
             raise
         # a folder that cannot be written, a full disk
-        sys.exit(_fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)))
+        name = error.filename2 or error.filename  # the second is where something should have been moved to
+        sys.exit(_fail(f"{name}: {error.strerror}" if name else str(error.strerror)))
     if code == EXIT_INTERRUPTED:
         tell("interrupted; the same command goes on from here", "red")
     sys.exit(code)
