@@ -59,6 +59,11 @@ def test_a_stage_is_shown_when_it_begins_and_its_bar_ends_with_the_work(monkeypa
         assert (task.description, task.completed, task.total) == ("prepare: read", 1, 2)
         shown.progress("read", 2, 2)
         assert task.total is None, "no bar stands at 100 %"
+        for _ in range(2):
+            shown.emit(logging.makeLogRecord({"name": "xmlcli.kernels.compiled", "msg": "compiling"}))
+            assert task.description == "prepare: compiling"
+            shown.progress("read", 1, 2)
+            assert task.description == "prepare: read"
     finally:
         shown.close()
 

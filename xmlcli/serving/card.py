@@ -85,8 +85,9 @@ def _limits(contents: ModelContents, *, takes_text: bool) -> list[str]:
 def _voters(contents: ModelContents) -> list[str]:
     if contents.voters is None:
         return []
+    count = len(contents.voters.scale)
     return [
-        f"- For its kNN votes it holds the term weights and labels of {len(contents.voters.scale):,} training documents.",
+        f"- For its kNN votes it holds the term weights and labels of {count:,} training documents.",
         "  Trained with `--set evaluate.voters=null` it would hold none.",
     ]
 
