@@ -52,8 +52,10 @@ class Display(logging.Handler):
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show on a terminal how far the running call is; work that has ended has no amount any more."""
-        text = f"{self._name}: {label}" if self._name else label
-        self._show(text, done, total if done < total else None)
+        if done < total:
+            self._show(f"{self._name}: {label}" if self._name else label, done, total)
+        else:
+            self.wait(self._name or "working")
 
     def on_done(self, call: Call, seconds: float) -> None:
         """Show that a call has finished."""
