@@ -142,7 +142,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a label in a script that the terminal cannot show
     try:
-        code = app(standalone_mode=False)
+        code = app(_loudness_first(sys.argv[1:]), standalone_mode=False)
     except UnfetchedError as error:
         first, *others = str(error).splitlines()
         code = _fail(first)
@@ -166,6 +166,13 @@ def main() -> None:
     if code == EXIT_INTERRUPTED:
         tell("interrupted; the same command goes on from here", "red")
     sys.exit(code)
+
+
+def _loudness_first(words: list[str]) -> list[str]:
+    """Return the words with --quiet and --verbose in front, where they belong, wherever they were typed."""
+    before, end = (words[: words.index("--")], words[words.index("--") :]) if "--" in words else (words, [])
+    flags = [word for word in before if word in ("--quiet", "--verbose")]
+    return [*flags, *(word for word in before if word not in flags), *end]
 
 
 def _fail(text: str) -> int:
