@@ -78,7 +78,7 @@ def train(spec: str, seed: int, removed: str, settings: list[str]) -> list[Line]
     about = {"data": name + (f", first {int(most):,}" if most else ""), "seed": seed}
     with tempfile.TemporaryDirectory() as root:
         print("xmlcli train", *words, file=sys.stderr)
-        subprocess.run([*XMLCLI, "train", *words, "--root", root], check=True, stdout=sys.stderr)
+        subprocess.run([*XMLCLI, "train", "--replace", *words, "--root", root], check=True, stdout=sys.stderr)
         printed = subprocess.run(
             [*XMLCLI, "evaluate", *words, "--root", root, "--json"], check=True, capture_output=True, text=True
         ).stdout

@@ -29,7 +29,9 @@ def run(dataset: str, seed: int, profile: str | None, max_documents: int | None)
     with tempfile.TemporaryDirectory() as root:
         started = time.perf_counter()
         subprocess.run(
-            [*xmlcli, "train", *options, *limit, "--seed", str(seed), "--root", root], check=True, stdout=sys.stderr
+            [*xmlcli, "train", "--replace", *options, *limit, "--seed", str(seed), "--root", root],
+            check=True,
+            stdout=sys.stderr,
         )
         wall = time.perf_counter() - started
         printed = subprocess.run(

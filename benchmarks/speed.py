@@ -137,7 +137,8 @@ def first_documents(path: Path, count: int, *, as_text: bool) -> list[Any]:
     """Return the first documents of a file, texts or rows."""
     found: list[Any] = []
     for block in read_documents(str(path), as_text=as_text):
-        found += block if isinstance(block, list) else [block[row] for row in range(block.shape[0])]
+        documents = block.documents
+        found += documents if isinstance(documents, list) else [documents[row] for row in range(documents.shape[0])]
         if len(found) >= count:
             break
     return found[:count]

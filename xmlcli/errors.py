@@ -35,6 +35,16 @@ class AbsentDatasetError(DatasetError):
     """A published collection is known but not on this machine."""
 
 
+class UnfetchedError(AbsentDatasetError):
+    """A published collection is not on this machine and was not fetched: why, where to get it, what to type, each a
+    line of its own also where it is shown."""
+
+    def __init__(self, name: str, why: str, page: str) -> None:
+        get = f"get its archive with a browser: {page}"
+        remedy = f"then type: xmlcli fetch {name} --url FILE (the dataset demo needs no files)"
+        super().__init__(f"{name} is not on this machine, {why}\n{get}\n{remedy}")
+
+
 class ArtifactError(XmlcliError):
     """An artifact is absent, incomplete or not what was expected."""
 
@@ -59,3 +69,7 @@ class UsageError(XmlcliError):
 
 class RanksError(XmlcliError):
     """One of the processes that train together has ended, or cannot be reached."""
+
+
+class TrainingError(XmlcliError):
+    """A training that cannot go on."""

@@ -8,6 +8,7 @@ fewer than k labels padded at the end with the id L; and `Y`: CSR (n, L), its st
 * PSP@k, PSnDCG@k: the same with each hit weighted by the label's inverse propensity, divided by what the ideal
   ranking would get; a *ratio of means* over the documents, not a mean of ratios.
 * R@k: hits among the first k over |y|.
+* F1@k: twice the hits among the first k over k + |y|, of each document (example-based).
 
 A document without labels contributes 0 and counts in the mean. Sources: Jain, Prabhu and Varma 2016 for the
 propensities (section 4) and propensity-scored losses; the pyxclib package for the exact conventions.
@@ -31,6 +32,9 @@ Ids = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 METRIC_NAMES = ("P", "nDCG", "PSP", "PSnDCG", "R")
+"""Those that are measured unasked; `F1` is computed where it is asked for."""
+KNOWN_NAMES = (*METRIC_NAMES, "F1")
+DEFAULT_KS = (1, 3, 5)
 _SORT_CELLS = 1 << 22
 
 
@@ -45,7 +49,7 @@ class Metric:
         return f"{self.name}@{self.k}"
 
 
-DEFAULT_METRICS = tuple(Metric(name, k) for name in METRIC_NAMES for k in (1, 3, 5))
+DEFAULT_METRICS = tuple(Metric(name, k) for name in METRIC_NAMES for k in DEFAULT_KS)
 
 
 def parse_metric(text: str) -> Metric:
@@ -55,13 +59,25 @@ def parse_metric(text: str) -> Metric:
         UsageError: the name is not known or k is not a positive integer.
     """
     name, _, cut = text.strip().partition("@")
-    known = {known.lower(): known for known in METRIC_NAMES}
+    known = {known.lower(): known for known in KNOWN_NAMES}
     if name.lower() in known and cut.isascii() and cut.isdigit() and int(cut) > 0:
         return Metric(known[name.lower()], int(cut))
     raise UsageError(
         f"unknown metric {text!r}",
-        expected=f"NAME@K, NAME one of {', '.join(METRIC_NAMES)} in any case, K a positive integer; such as psp@5",
+        expected=f"NAME@K, NAME one of {', '.join(KNOWN_NAMES)} in any case, K a positive integer; such as psp@5",
     )
+
+
+def parse_metrics(texts: Iterable[str], ks: Iterable[int] = DEFAULT_KS) -> list[Metric]:
+    """Read `psp@5,p@1` and `psp`, which stands for every k of `ks`; each metric once.
+
+    Raises:
+        UsageError: a name is not known or k is not a positive integer.
+    """
+    every = list(ks)
+    names = [name.strip() for text in texts for name in text.split(",")]
+    found = [parse_metric(n) for name in names for n in ([name] if "@" in name else [f"{name}@{k}" for k in every])]
+    return list(dict.fromkeys(found))
 
 
 def inverse_propensity(Y_train: sp.csr_matrix, a: float, b: float) -> npt.NDArray[np.float32]:
@@ -102,6 +118,20 @@ def evaluate_top_k(
     Raises:
         ValueError: shapes disagree, an id is outside 0..L, a row repeats a label, or a cut-off exceeds k.
     """
+    sums = sums_by_document(top, Y, inverse_propensity, metrics)
+    return {name: 100.0 * _ratio(float(part.sum()), float(whole.sum())) for name, (part, whole) in sums.items()}
+
+
+def sums_by_document(
+    top: Ids,
+    Y: sp.csr_matrix,
+    inverse_propensity: Floats,
+    metrics: Iterable[Metric] = DEFAULT_METRICS,
+) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """What each document adds to the two sums whose ratio a metric is, float64 (n,) each, by the metric's name.
+
+    Arguments and errors are those of `evaluate_top_k`.
+    """
     wanted = list(metrics)
     depth = max((metric.k for metric in wanted), default=0)
     _check(top, Y, inverse_propensity, depth)
@@ -111,7 +141,46 @@ def evaluate_top_k(
     ideal = _ideal_gains(truth, weights, depth) if any(m.name.startswith("PS") for m in wanted) else hits
     weighted = hits * weights[top[:, :depth]]
     num_true = np.diff(truth.indptr)
-    return {str(m): 100.0 * _value(m, hits, weighted, ideal, num_true) for m in wanted}
+    return {str(m): _sums(m, hits, weighted, ideal, num_true) for m in wanted}
+
+
+def describe(Y: sp.csr_matrix, frequencies: Floats) -> dict[str, int | float]:
+    """Return of what figures are: how many documents, how many labels they carry, and the share of these labels that
+    no training document carries, which no ranking can hold.
+
+    Y: CSR (n, L); frequencies: float32 (L,), training documents of each label.
+    """
+    unseen = int((frequencies[Y.indices] == 0).sum())
+    return {"documents": Y.shape[0], "labels": Y.nnz, "unseen_labels": round(unseen / max(Y.nnz, 1), 6)}
+
+
+def f1_scores(predicted: sp.csr_matrix, Y: sp.csr_matrix) -> dict[str, float]:
+    """F1, precision and recall of sets of labels, in percent.
+
+    `micro`: over all pairs of document and label; `macro`: the mean over the labels that a document has or is given;
+    `example`: the mean over documents, 1 where a document neither has nor is given a label.
+
+    Args:
+        predicted: CSR (n, L), its stored non-zeros the labels given.
+        Y: CSR (n, L) true labels.
+    """
+    given, truth = _positives(predicted).astype(bool), _positives(Y).astype(bool)
+    right = given.multiply(truth).tocsr()
+    counts = {name: float(matrix.nnz) for name, matrix in (("given", given), ("true", truth), ("right", right))}
+
+    def mean_f1(axis: int) -> float:
+        hits, size = right.getnnz(axis=axis), given.getnnz(axis=axis) + truth.getnnz(axis=axis)
+        if axis == 0:
+            hits, size = hits[size > 0], size[size > 0]
+        return float(np.where(size > 0, 2 * hits / np.maximum(size, 1), 1.0).mean()) if len(size) else 0.0
+
+    return {
+        "micro F1": 100 * _ratio(2 * counts["right"], counts["given"] + counts["true"]),
+        "macro F1": 100 * mean_f1(0),
+        "example F1": 100 * mean_f1(1),
+        "precision": 100 * _ratio(counts["right"], counts["given"]),
+        "recall": 100 * _ratio(counts["right"], counts["true"]),
+    }
 
 
 def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
@@ -175,26 +244,26 @@ def drop_filtered(top: Ids, pairs: Ids, num_labels: int) -> Ids:
     return kept
 
 
-def _value(
+def _sums(
     metric: Metric,
     hits: npt.NDArray[np.float64],
     weighted: npt.NDArray[np.float64],
     ideal: npt.NDArray[np.float64],
     num_true: npt.NDArray[np.int32],
-) -> float:
-    """One metric as a fraction, from the (n, depth) gains of the ranking and of the ideal ranking."""
-    k, num_rows = metric.k, len(hits)
-    if num_rows == 0:
-        return 0.0
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The two sums of a metric by document, from the (n, depth) gains of the ranking and of the ideal ranking."""
+    k, ones = metric.k, np.ones(len(hits))
     if metric.name == "P":
-        return float(hits[:, :k].sum()) / (k * num_rows)
+        return hits[:, :k].sum(axis=1), k * ones
     if metric.name == "R":
-        return float((hits[:, :k].sum(axis=1) / np.maximum(num_true, 1)).mean())
+        return hits[:, :k].sum(axis=1) / np.maximum(num_true, 1), ones
+    if metric.name == "F1":
+        return 2 * hits[:, :k].sum(axis=1) / (k + num_true), ones
     if metric.name == "nDCG":
-        return float(_discounted(hits, num_true, k).mean())
+        return _discounted(hits, num_true, k), ones
     if metric.name == "PSP":
-        return _ratio(float(weighted[:, :k].sum()), float(ideal[:, :k].sum()))
-    return _ratio(float(_discounted(weighted, num_true, k).sum()), float(_discounted(ideal, num_true, k).sum()))
+        return weighted[:, :k].sum(axis=1), ideal[:, :k].sum(axis=1)
+    return _discounted(weighted, num_true, k), _discounted(ideal, num_true, k)
 
 
 def _discounted(gains: npt.NDArray[np.float64], num_true: npt.NDArray[np.int32], k: int) -> npt.NDArray[np.float64]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +37,15 @@ def test_every_public_name_is_there() -> None:
 def test_the_examples_run() -> None:
     for module in (xmlcli.api.fit, xmlcli.api.estimator):
         assert doctest.testmod(module) == doctest.TestResults(0, 5)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
+def test_features_that_are_not_finite_are_refused_by_their_row(form: Callable[[Any], Any]) -> None:
+    X = np.ones((4, 3))
+    X[2, 1] = np.nan
+    with pytest.raises(UsageError, match=r"a feature is not finite\nwhere: documents\[2\]") as refused:
+        xmlcli.fit(form(X), [["a"], ["b"]] * 2, settings=SMALL)
+    assert "/" not in str(refused.value), "no temporary file is named"
 
 
 def test_a_model_of_features_is_fitted_saved_and_loaded(tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ def test_growth_has_a_row_for_each_size_and_one_for_each_stage() -> None:
     assert all(len(row[1].split(", ")) == 2 for row in stages[1:])
 
 
+def test_instant_has_a_row_for_each_thing_that_should_take_no_time() -> None:
+    (found,) = run("instant.py", "--quick")
+    assert [row[0].split(",")[0].split()[0] for row in found[1:]] == ["xmlcli", "xmlcli", "ranking", "15"]
+    assert all(len(numbers(row[1:])) == 2 for row in found[1:])
+
+
 def test_devices_has_a_row_for_each_device() -> None:
     (table,) = run("devices.py", "--quick", "--device", "cpu")
     assert [row[:3] for row in table[1:]] == [["demo, first 1,000", "cpu", "1"]]

@@ -145,7 +145,7 @@ def test_neither_threads_nor_blocks_change_a_byte(monkeypatch: pytest.MonkeyPatc
     def train(count: int) -> tuple[bytes, ...]:
         monkeypatch.setattr(threads, "num_threads", lambda: count)
         training = LinearTraining(X, label_problems(Y, some(Y, 6, 0)), word_centroids(X, Y, None), config)
-        with in_background(training.turns):
+        with in_background(training.queue):
             time.sleep(0.02)  # which is time for some of the blocks, for none, or for all
         found = stack(training.finish(), X.shape[1])
         for row in range(12):

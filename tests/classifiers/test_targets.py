@@ -39,12 +39,14 @@ def test_random_negatives_are_trainable_and_count_for_all_documents() -> None:
     config = replace(BATCH, hard_negatives=0, random_negatives=30)
     trainable = np.arange(0, 198, 2)
     Y = sp.csr_matrix((Y.data, (Y.nonzero()[0], Y.nonzero()[1] // 2 * 2)), shape=Y.shape)
-    targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(0))
-    counts, positive = spread(targets, 200)
-    extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
-    assert 10 < len(extra) <= 30
-    assert np.isin(extra, trainable).all()
-    assert (counts == counts.any(axis=0)).all()
+    for seed in range(8):
+        targets = draw_targets(Y, shortlist, trainable, config, np.random.default_rng(seed))
+        counts, positive = spread(targets, 200)
+        extra = np.flatnonzero(counts.any(axis=0) & ~positive.any(axis=0))
+        assert 10 < len(extra) <= 30
+        drawn = trainable[np.random.default_rng(seed).integers(0, len(trainable), 30)]
+        assert extra.tolist() == np.setdiff1d(drawn, positive.any(axis=0).nonzero()[0]).tolist()
+        assert (counts == counts.any(axis=0)).all()
 
 
 def test_an_unkept_positive_that_was_retrieved_is_a_negative_as_with_the_authors() -> None:
@@ -88,3 +90,30 @@ def test_the_farthest_retrieved_labels_make_room_for_positives() -> None:
     targets = draw_targets(Y, shortlist, np.arange(10), DOCUMENT, np.random.default_rng(0))
     counts, _ = spread(targets, 10)
     assert counts[0].nonzero()[0].tolist() == [0, 4, 5, 8, 9]
+
+
+def test_as_many_positives_are_kept_of_each_document_and_none_of_another() -> None:
+    truth = np.repeat(np.eye(3, dtype=np.float32), 30, axis=1)  # 30 labels each
+    shortlist = np.full((3, 40), 90, np.int32)
+    config = replace(AUTHORS, max_positives=7)
+    targets = draw_targets(sp.csr_matrix(truth), shortlist, np.arange(90), config, np.random.default_rng(0))
+    _, positive = spread(targets, 90)
+    assert positive.sum(axis=1).tolist() == [7, 7, 7]
+    assert not (positive & (truth == 0)).any()
+
+
+@pytest.mark.parametrize("config", [BATCH, DOCUMENT], ids=["batch", "document"])
+def test_the_targets_of_a_share_of_the_labels_are_counted_from_its_start(config: ClfConfig) -> None:
+    Y, shortlist = batch(2, L=60)
+    whole = draw_targets(Y, shortlist, np.arange(58), config, np.random.default_rng(0))
+    counts, positive = spread(whole, 60)
+    for share in (slice(0, 20), slice(20, 45), slice(45, 60)):
+        own = whole.of_labels(share, 60)
+        there = (whole.labels >= share.start) & (whole.labels < share.stop)
+        assert own.labels.tolist() == (whole.labels[there] - share.start).tolist()
+        found = np.zeros((12, share.stop - share.start), bool)
+        found[own.rows, own.labels[own.columns]] = True
+        assert found.tolist() == positive[:, share].tolist()
+        if own.mask is not None:
+            assert own.mask.tolist() == counts[:, share][:, own.labels].tolist()
+    assert whole.of_labels(slice(0, 60), 60) is whole

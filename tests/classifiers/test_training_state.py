@@ -12,6 +12,7 @@ import torch
 from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection
 
+from xmlcli.classifiers import training_state
 from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.schedule import Schedule
 from xmlcli.classifiers.training import train
@@ -102,3 +103,13 @@ def test_random_classifiers_are_uniform_within_one_over_root_d() -> None:
         assert torch.equal(tensor, twin)
         assert 0.24 < tensor.abs().max() <= 0.25
         assert abs(tensor.mean()) < 0.02
+
+
+@pytest.mark.parametrize("share", [slice(0, 4), slice(4, 7), slice(7, 10)], ids=str)
+def test_the_random_rows_of_a_rank_are_those_of_the_whole(share: slice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_state, "_FORGOTTEN", 2)
+    whole, own = Classifiers(10, 4), Classifiers(share.stop - share.start, 4)
+    whole.start_random(3)
+    own.start_random(3, before=share.start, after=10 - share.stop)
+    assert torch.equal(own.weight, whole.weight[share])
+    assert torch.equal(own.bias, whole.bias[share])

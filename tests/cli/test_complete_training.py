@@ -206,7 +206,7 @@ def test_after_train_with_another_seed_killed_behind_its_last_train_clf_the_old_
     assert capsys.readouterr().out == shown.out
     assert main(monkeypatch, "evaluate", "--seed", "2", *given) == 2
     assert "--set seed=2" in capsys.readouterr().err
-    assert main(monkeypatch, "train", *given, "--seed", "2", "--device", "cpu") == 0
+    assert main(monkeypatch, "train", "--replace", *given, "--seed", "2", "--device", "cpu") == 0
     assert main(monkeypatch, "evaluate", "--seed", "2", *given) == 0
 
 
@@ -219,8 +219,8 @@ def test_no_keep_removes_the_old_training_first(tmp_path: Path, monkeypatch: pyt
 
     fakes(monkeypatch, train_clf=stage(looking, "seed", "clf"))
     assert main(monkeypatch, "train", *demo(tmp_path)) == 0
-    assert main(monkeypatch, "train", *demo(tmp_path, "clf.epochs=8")) == 0
-    assert main(monkeypatch, "train", "--no-keep", *demo(tmp_path, "clf.epochs=9")) == 0
+    assert main(monkeypatch, "train", "--replace", *demo(tmp_path, "clf.epochs=8")) == 0
+    assert main(monkeypatch, "train", "--no-keep", "--replace", *demo(tmp_path, "clf.epochs=9")) == 0
     assert seen == [False, True, False]
 
 

@@ -35,13 +35,27 @@ def test_datasets_lists_published_ones_and_those_here() -> None:
     assert set(rows) == {known.name for known in KNOWN_DATASETS} | {"demo", "mine", "notes"}
     assert rows["EURLex-4K"]["here"] == "data/EURLex-4K"
     assert rows["EURLex-4K"]["short_names"] == ["eurlex"]
-    assert (rows["EURLex-4K"]["labels"], rows["EURLex-4K"]["training_documents"]) == (3993, 15539)
+    assert (rows["EURLex-4K"]["labels"], rows["EURLex-4K"]["training_documents"]) == (1, 1)
+    assert (rows["Bibtex"]["labels"], rows["Bibtex"]["training_documents"]) == (159, 4880)
+    assert (rows["mine"]["training_documents"], rows["mine"]["labels"]) == (2, None)
     assert rows["Amazon-3M"]["here"] is None
     assert (rows["Amazon-3M"]["propensity_a"], rows["Amazon-3M"]["propensity_b"]) == (0.6, 2.6)
     assert rows["LF-WikiTitles-500K"]["labels"] is None
     assert (rows["mine"]["layout"], rows["notes"]["layout"]) == ("table", None)
-    lines = run(app, ["datasets"]).output.splitlines()
+    lines = run(app, ["datasets", "--wide"]).output.splitlines()
     assert any(line.startswith("EURLex-4K ") and line.endswith("data/EURLex-4K") for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_list_fits_the_terminal_and_begins_with_what_is_here(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(Path("data/mine/all.csv"))
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = [line.rstrip() for line in run(app, ["datasets"]).output.splitlines()]
+    assert max(map(len, lines)) <= width or width == 80
+    names = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    assert names.index("mine") < names.index("published") < names.index("Bibtex")
+    assert any(line.split()[:2] == ["mine", "2"] for line in lines)
+    assert any("1,712,536" in line and "739,665" in line and "2,812,281" in line for line in lines), "no number wraps"
 
 
 def test_convert_reads_a_table_by_its_columns_and_writes_both_layouts() -> None:

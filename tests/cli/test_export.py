@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,13 @@ def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> 
 
 def test_the_card_tells_data_figures_and_settings() -> None:
     card = (small_model.folder() / "README.md").read_text()
+    heads = [line for line in card.splitlines() if line.startswith("#")]
+    names = (
+        "What it is for", "How to call it", "Training data", "Figures, percent", "Calibration", "Limits", "Settings",
+    )  # fmt: skip
+    assert heads == ["# Labels of subjects", *(f"## {name}" for name in names)]
+    assert f"Written on {datetime.now(UTC).date().isoformat()}" in card
+    assert "| validation P |" in card
     for part in ("Labels of subjects", "10 labels", "| training_rows | 240 |", "| test P |", "| model.dim | 16 |"):
         assert part in card
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,18 @@ from support.command_line import main
 
 from xmlcli.cli import display as displays
 from xmlcli.cli.predict import _print_table
-from xmlcli.serving.answers import TSV, make_answers
+from xmlcli.cli.say import say, tell
+from xmlcli.serving.answers import CSV, TSV, AnswerForm, Ranked, make_answers
 
 HOSTILE = "\x1b]0;title\x07 \x1b[31mred\x9b2J\u202egnp [/x] [bold]"
 FOLDER = HOSTILE.replace("/", "")
 CONTROL = set(map(chr, [*range(10), *range(11, 32), *range(127, 160)])) | set("\u202e\ud800\u2028")
+
+
+def answering(labels: Any) -> Any:
+    """A model of one answer."""
+    known = SimpleNamespace(nnz=1)
+    return SimpleNamespace(predict=lambda *_, **__: labels, features=lambda _: known, gives_probabilities=True)
 
 
 def safe(text: str) -> bool:
@@ -52,6 +60,17 @@ def test_errors_show_no_escapes(
     assert "\\x1b" in told.err
 
 
+@pytest.mark.parametrize("show", [say, tell])
+def test_a_line_of_a_result_or_beside_it_shows_no_escapes(
+    show: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    show(HOSTILE)
+    shown = "".join(capfd.readouterr())
+    assert safe(shown)
+    assert "\\x1b" in shown
+    assert shown.count("\n") == 1
+
+
 def test_datasets_are_listed_without_escapes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +87,7 @@ def test_what_a_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch)
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)
     assert main(monkeypatch, "--version") == 0
-    model: Any = SimpleNamespace(predict=lambda *_, **__: [[("\u4e2d", 0.5)]], gives_probabilities=True)
+    model = answering([[("\u4e2d", 0.5)]])
     _print_table(model, "x", 1, 0.0)
     terminal.flush()
     assert rb"\u4e2d" in terminal.buffer.getvalue()  # type: ignore[attr-defined]
@@ -77,7 +96,6 @@ def test_what_a_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch)
 def test_a_bar_takes_what_it_names_for_no_markup(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(displays, "SHOW_AFTER_SECONDS", -1.0)
     monkeypatch.setenv("TERM", "xterm")
     bar = displays.Display(live=True)
     for name in ("[/x]", "[red]", HOSTILE):
@@ -89,12 +107,15 @@ def test_a_bar_takes_what_it_names_for_no_markup(
 
 
 def test_names_of_labels_are_shown_without_escapes(capsys: pytest.CaptureFixture[str]) -> None:
-    model: Any = SimpleNamespace(predict=lambda *_, **__: [[(HOSTILE, 0.5)]], gives_probabilities=True)
+    model = answering([[(HOSTILE, 0.5)]])
     _print_table(model, "x", 1, 0.0)
     told = capsys.readouterr().out
     assert safe(told)
     assert "\\x1b" in told
-    answers = make_answers(TSV, [HOSTILE], 0.0)
-    lines = answers.block(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {}).decode()
+    ranked = Ranked(np.zeros((1, 1), np.int32), np.ones((1, 1), np.float32), {}, [{"id": HOSTILE}])
+    for form in (TSV, CSV):
+        told = make_answers(AnswerForm(form), [HOSTILE]).block(ranked).decode()
+        assert safe(told.replace("\t", "").replace("\r\n", ""))
+    lines = make_answers(AnswerForm(TSV), [HOSTILE]).block(ranked).decode()
     assert safe(lines.replace("\t", ""))
     assert "[/x]" in lines

@@ -12,10 +12,14 @@ from xmlcli.errors import ConfigError
 DEFAULT = PIPELINES / "default.yaml"
 
 
-@pytest.mark.parametrize("text", ["clf.epochs", "=3", "clf.epochs=[1"])
+@pytest.mark.parametrize("text", ["clf.epochs", "=3", " =3", "clf.epochs=[1"])
 def test_an_override_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="overrides"):
         parse_overrides([text])
+
+
+def test_a_value_may_hold_what_parts_it_from_the_key() -> None:
+    assert parse_overrides(["prepare.label_separator==", " a.b =c=d"]) == {"prepare.label_separator": "=", "a.b": "c=d"}
 
 
 def test_an_option_without_effect_is_told() -> None:

@@ -66,6 +66,13 @@ def test_numbers_beyond_the_largest_are_refused_before_anything_runs(key: str) -
         assert len(str(error.value)) < 400
 
 
+def test_the_least_and_the_largest_value_can_be_set() -> None:
+    assert [bool(Range(2, 5).problem(value)) for value in (1, 2, 5, 6)] == [True, False, False, True]
+    assert [bool(Range(low=2).problem(value)) for value in (1, 2)] == [True, False]
+    assert len(load_config(DEFAULT, {"evaluate.ks": [1] * 100}).evaluate.ks) == 100
+    assert load_config(DEFAULT, {"clf.max_epochs": 0, "model.dim": 2}).clf.max_epochs == 0
+
+
 def test_texts_and_lists_are_not_of_any_length() -> None:
     for key, value in {"prepare.text_column": "x" * 1001, "evaluate.ks": [1] * 101, "clf.epochs": 10**5000}.items():
         with pytest.raises(ConfigError, match=f"{key}: expected") as error:

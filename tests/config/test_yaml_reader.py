@@ -34,6 +34,7 @@ FAULTS = [
     ("a: !!float abc", "a: found 'abc', which is no float (line 1)"),
     ("a: !!int ''", "a: found '', which is no int (line 1)"),
     ("a: 0x", None),
+    (f"a: {'9' * 40}", None),
     (f"a: {'9' * 5000}", f"a: found a number of more than 40 digits, '{'9' * 40}' (line 1)"),
     (f"a: 0x{'f' * 5000}", f"a: found a number of more than 40 digits, '0x{'f' * 38}' (line 1)"),
     (f"a: {'9' * 5000}.0", f"a: found a number of more than 40 digits, '{'9' * 40}' (line 1)"),

@@ -56,6 +56,16 @@ def test_matrices_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, X:
     assert back.test_filter.tolist() == FILTER.tolist()
 
 
+def test_the_same_texts_have_the_same_bytes_at_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dataset(RawSplit(["a text", "b"], None, Y), None, ["x", "y", "z"])
+    for name, now in (("a", 1e9), ("b", 2e9)):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        write_dataset(whole, tmp_path / name, "lf")
+    assert len(list((tmp_path / "a").iterdir())) == 2
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
 @pytest.mark.parametrize("layout", ["lf", "pecos"])
 @pytest.mark.parametrize("names", [["a", "b", "c"], None])
 def test_texts_come_back(tmp_path: Path, layout: str, names: list[str] | None) -> None:

@@ -12,15 +12,14 @@ from support import small_model
 from support.planted_data import write_rows
 from support.small_model import texts_and_labels
 
+from xmlcli.datasets.columns import Wanted
 from xmlcli.datasets.documents import BLOCK, read_documents
-from xmlcli.datasets.formats.raw import TableColumns
 from xmlcli.errors import DatasetError
 
 
-def read(path: Path, *, as_text: bool = True, **columns: str) -> list[str]:
-    return [
-        text for block in read_documents(str(path), as_text=as_text, columns=TableColumns(**columns)) for text in block
-    ]
+def read(path: Path, *, as_text: bool = True, text: str = "text") -> list[str]:
+    blocks = read_documents(str(path), as_text=as_text, wanted=Wanted((text,)))
+    return [text for block in blocks for text in block.documents]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_libsvm_is_as_wide_as_the_model(tmp_path: Path) -> None:
     (tmp_path / "new.svm").write_text("1,2 0:0.5 2:1\n")
     for asked, width in ((0, 3), (3, 3), (7, 7)):
         (block,) = read_documents(str(tmp_path / "new.svm"), as_text=False, num_features=asked)
-        assert block.shape == (1, width)
+        assert block.documents.shape == (1, width)
 
 
 def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
@@ -68,12 +67,12 @@ def test_features_come_from_matrices_and_rows(tmp_path: Path) -> None:
     write_rows(tmp_path / "x.txt", X, sp.csr_matrix(np.eye(3, dtype=np.float32)))
     for name in ("x.npz", "x.txt"):
         (block,) = read_documents(str(tmp_path / name), as_text=False)
-        assert (block != X).nnz == 0
+        assert (block.documents != X).nnz == 0
 
 
 def test_no_more_than_a_block_is_held(tmp_path: Path) -> None:
     (tmp_path / "many.txt").write_text("a line\n" * (2 * BLOCK + 5) + "the last")
-    sizes = [len(block) for block in read_documents(str(tmp_path / "many.txt"), as_text=True)]
+    sizes = [len(block.documents) for block in read_documents(str(tmp_path / "many.txt"), as_text=True)]
     assert sum(sizes) == 2 * BLOCK + 6
     assert max(sizes) == BLOCK
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from xmlcli.datasets.find import data_folders, locate
+from xmlcli.datasets.find import data_folders, locate, subfolders
 from xmlcli.datasets.formats.layouts import LF_RAW, XMC_TEXT
 from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.published.catalogue import KNOWN_DATASETS, find_known, simplified
@@ -42,6 +42,17 @@ def test_names_are_found_whatever_their_case_and_spelling(tmp_path: Path) -> Non
         assert found.path == tmp_path / "b" / "EURLex-4K"
         assert found.known is find_known("eurlex")
         assert found.files["train"].name == "eurlex_train.txt"
+
+
+def test_hidden_folders_are_no_datasets(tmp_path: Path) -> None:
+    bag_of_words(tmp_path / ".fetch-mine" / "mine")
+    bag_of_words(tmp_path / ".mine")
+    with pytest.raises(DatasetError, match="no dataset"):
+        locate("mine", [tmp_path])
+    assert subfolders(tmp_path) == []
+    (tmp_path / "file").touch()
+    assert subfolders(bag_of_words(tmp_path / "mine").parent) == [tmp_path / "mine"]
+    assert subfolders(tmp_path / "absent") == []
 
 
 def test_exact_name_wins_over_another_spelling_and_earlier_folder_over_later(tmp_path: Path) -> None:

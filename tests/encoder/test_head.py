@@ -74,6 +74,12 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate: float) -> None:
     assert rate == 1 or (first == second).mean() < 0.95
 
 
+def test_the_smallest_rate_drops_one_entry_of_256() -> None:
+    (kept,) = draw_kept(1, 1000, 200, 1 / 256, np.random.default_rng(0))
+    assert (kept == 0).mean() == pytest.approx(1 / 256, rel=0.2)
+    assert kept.max() == np.float32(256 / 255)
+
+
 def test_no_dropout_is_nothing_to_multiply_with() -> None:
     assert draw_kept(2, 3, 8, 0.0, np.random.default_rng(0)) == []
     assert [k.shape for k in draw_kept(1, 3, 5, 0.5, np.random.default_rng(0))] == [(3, 5)]

@@ -18,6 +18,16 @@ def test_spectral_tokens_span_the_leading_right_singular_vectors() -> None:
     assert np.allclose(found.T @ found, np.eye(3), atol=1e-5)
     assert np.allclose(found @ found.T, V[:, :3] @ V[:, :3].T, atol=1e-3)
     assert found.tobytes() == spectral_tokens(words, 3, 0).tobytes()
+    assert (np.take_along_axis(found, np.abs(found).argmax(axis=0)[None], axis=0) > 0).all()
+
+
+def test_singular_vectors_come_by_falling_value_and_with_their_largest_entry_positive() -> None:
+    A = np.zeros((4, 6), np.float32)
+    A[0, 2], A[1, [0, 4]], A[2, 5], A[3, 1] = 2, (-3, 1), 1, 4
+    found = spectral_tokens(sp.csr_matrix(A), 4, 0)
+    wanted = np.zeros((6, 4))
+    wanted[1, 0], wanted[[0, 4], 1], wanted[2, 2], wanted[5, 3] = 1, np.array([3, -1]) / 10**0.5, 1, 1
+    assert np.allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(5, 30), (30, 5)])

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
-from xmlcli.kernels.csr import CsrRows, by_column, take_rows
+from xmlcli.kernels.csr import CsrRows, RowBuffer, by_column, packed, take_rows
 
 
 def whole(rows: CsrRows) -> sp.csr_matrix:
@@ -25,6 +25,16 @@ def test_rows_are_those_asked_for_in_that_order() -> None:
         found = take_rows(A, np.array(rows, np.int64))
         assert (whole(found) != A[rows]).nnz == 0
         assert [part.dtype for part in found[:3]] == [np.int32, np.int32, np.float32]
+
+
+def test_rows_are_packed_without_the_room_that_was_left() -> None:
+    buffer = RowBuffer.of(np.array([0, 3, 3, 7]))
+    for row, columns in ((0, [4, 6]), (2, [1, 2, 9])):
+        own = slice(buffer.begin[row], buffer.begin[row] + len(columns))
+        buffer.columns[own], buffer.values[own], buffer.counts[row] = columns, np.array(columns) / 2, len(columns)
+    columns, values = packed(buffer)
+    assert columns.tolist() == [4, 6, 1, 2, 9]
+    assert values.tolist() == [2, 3, 0.5, 1, 4.5]
 
 
 def test_a_batch_by_column_is_its_transpose_without_the_columns_that_are_empty() -> None:

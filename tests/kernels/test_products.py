@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from support.planted_data import sparse_rows
 
-from xmlcli.kernels.products import QuantisedDense, chosen_products, product_by_row, sparse_product
+from xmlcli.kernels.products import QuantisedDense, chosen_products, product_by_row, sparse_product, unit_rows
 from xmlcli.machine import threads
 
 
@@ -56,6 +56,22 @@ def test_products_with_a_quantised_table_are_those_with_its_floats() -> None:
     assert (B.shape, len(B)) == ((30, 9), 30)
     some = np.array([4, 4, 29])
     assert (B[some].floats() == B.floats()[some]).all()
+
+
+def test_a_row_of_zeros_is_quantised_to_zeros_and_other_values_to_half_a_step() -> None:
+    W = np.random.default_rng(0).standard_normal((30, 8)).astype(np.float32)
+    W[3] = 0
+    table = QuantisedDense.of(W)
+    assert QuantisedDense.of(table) is table
+    assert not table.floats()[3].any()
+    assert np.isfinite(table.scale).all()
+    assert (np.abs(table.floats() - W) <= np.abs(W).max(axis=1, keepdims=True) / 127 * 0.5001).all()
+
+
+def test_rows_are_scaled_to_unit_length_and_zeros_stay() -> None:
+    found = unit_rows(np.array([[3, 4], [0, 0], [-0.5, 0], [1e-9, 0]], np.float32))
+    assert found.dtype == np.float32
+    assert np.allclose(found, [[0.6, 0.8], [0, 0], [-1, 0], [1, 0]])
 
 
 @pytest.mark.parametrize("num_rows", [1, 3, 16, 17, 200])

@@ -119,3 +119,9 @@ def test_an_epoch_takes_no_more_pairs_than_allowed() -> None:
         generator=np.random.default_rng(0), progress=lambda _, __, total: seen.append(total),
     )  # fmt: skip
     assert set(seen) == {3 * 2}
+
+
+def test_the_loss_of_some_pairs_is_their_mean_too() -> None:
+    still = replace(OURS, learning_rate=1e-12, epochs=30)
+    everything, some = train(still)[0], np.mean([train(replace(still, max_pairs=20), seed)[0] for seed in range(5)])
+    assert some == pytest.approx(everything, rel=0.15)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
-from support.planted_data import labels
+from support.planted_data import labels, sparse_rows
 
 from xmlcli.label_embeddings.word_centroids import label_frequencies, word_centroids
+from xmlcli.machine import threads
 
 
 def test_word_centroids_are_unit_sums_without_their_smallest_entries() -> None:
@@ -33,6 +35,17 @@ def test_word_centroids_of_a_worked_example() -> None:
     assert np.allclose(word_centroids(X, Y, None).toarray(), [[0.6, 0.8, 0], [half, 0, half]])
     text = sp.csr_matrix(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]], np.float32))
     assert np.allclose(word_centroids(X, Y, text).toarray()[1], [2 / 5**0.5, 0, 1 / 5**0.5])
+
+
+def test_threads_change_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X, Y = sparse_rows(80, 30, 4, rng), labels(80, 70, np.full(80, 3), rng)
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(threads, "num_threads", lambda count=count: count)
+        found.append(word_centroids(X, Y, None))
+    assert found[0].shape == found[1].shape == (70, 30)
+    assert (found[0] != found[1]).nnz == 0
 
 
 def test_label_frequencies_count_documents() -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.special import expit
+from scipy.special import expit, logit
 
+from xmlcli.prediction import calibration
 from xmlcli.prediction.calibration import calibrated, fit_curve
 from xmlcli.prediction.combination import Combination, log_odds, take_top_k
 
@@ -42,12 +43,30 @@ def test_a_planted_curve_is_found() -> None:
         assert fitted[chosen].mean() == pytest.approx(right[chosen].mean(), abs=0.05)
 
 
+def test_two_bins_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bins of equal weight, expected and right labels together; each has the predicted share as one label more."""
+    monkeypatch.setattr(calibration, "_MOST_BINS", 2)
+    low, high = expit(-2.0), expit(2.0)
+    scores = np.repeat([-2.0, 2.0], 200)
+    right = np.concatenate([np.arange(200) < 20, np.arange(200) < 180])
+    weight = 200 * low + 20 + 200 * high + 180  # of which half is reached after all the low and 83 of the high ones
+    assert 200 * low + 20 + 83 * (high + 1) < weight / 2 < 200 * low + 20 + 84 * (high + 1)
+    share = (200 * low + 83 * high) / 283
+    wanted = [
+        (logit(share), logit((20 + 83 + share) / 284)),
+        (logit(high), logit((97 + high) / 118) + 1e-3),
+    ]
+    assert np.allclose(fit_curve(scores, right, ones(400)), wanted)
+
+
 def test_the_curve_rises_so_that_the_ranking_stays() -> None:
     rng = np.random.default_rng(2)
     curve = fit_curve(rng.normal(-1, 2, 4000), rng.random(4000) < 0.3, ones(4000))  # scores that tell nothing
     grid = np.linspace(-12, 12, 2000, dtype=np.float32)
     moved = log_odds(grid, curve)
     assert (np.diff(moved) >= 0).all()
+    assert len(curve) > 2
+    assert (np.diff(np.array(curve), axis=0) > 0.9e-3).all()
     scores = rng.normal(-1, 2, (20, 30)).astype(np.float32)
     candidates = np.tile(np.arange(30, dtype=np.int32), (20, 1))
     assert (
@@ -60,6 +79,27 @@ def test_padding_stays_infinitely_unlikely() -> None:
     moved = log_odds(np.array([-np.inf, 0.0], np.float32), fit_curve(*planted(5000), ones(5000)))
     assert moved[0] == -np.inf
     assert np.isfinite(moved[1])
+
+
+def test_documents_count_by_their_weights() -> None:
+    scores, right = planted(6000)
+    right[3000:] = ~right[3000:]  # of these the curve would be another
+    candidates = np.tile(np.arange(10, dtype=np.int32), (600, 1))
+    Y = sp.csr_matrix(right.reshape(600, 10).astype(np.float32))
+    plain = Combination("logistic", {"intercept": 0.0, "classifier": 1.0})
+    table, weights = {"classifier": scores.reshape(600, 10).astype(np.float32)}, np.repeat([0.5, 0.0], 300)
+    found = calibrated(plain, table, candidates, Y, weights.astype(np.float32)).curve
+    wanted = fit_curve(table["classifier"][:300].ravel().astype(float), right[:3000], np.full(3000, 0.5))
+    assert np.allclose(found, wanted)
+    assert not np.allclose(log_odds(scores, found), log_odds(scores, fit_curve(scores, right, ones(6000))), atol=0.5)
+
+
+@pytest.mark.parametrize(("rise", "above"), [(3.0, 5.0), (0.5, 1.5)])
+def test_above_the_last_point_the_last_line_goes_on_but_never_steeper_than_the_scores(
+    rise: float, above: float
+) -> None:
+    curve = ((0.0, 0.0), (1.0, rise))
+    assert log_odds(np.array([-4, 0, 0.5, 1, 3], np.float32), curve).tolist() == [-4, 0, rise / 2, rise, above]
 
 
 @pytest.mark.parametrize("size", [0, 5, 60])

@@ -70,6 +70,20 @@ def test_the_ranking_has_the_least_loss(seed: int) -> None:
         assert loss_by_loops(table, there, right, weights, found + step) > least
 
 
+def test_where_scores_mislead_between_documents_the_ranking_within_them_stays() -> None:
+    """Documents of high scores have few right labels, yet within each document right ones score higher."""
+    rng = np.random.default_rng(3)
+    candidates = np.tile(np.arange(5, dtype=np.int32), (600, 1))
+    high = (np.arange(600) < 300)[:, None]
+    right = rng.random((600, 5)) < np.where(high, 0.1, 0.8)
+    right[:, 0], right[:, 1] = True, False
+    a = (np.where(high, 5, -5) + right + 0.3 * rng.standard_normal((600, 5))).astype(np.float32)
+    found = fit_logistic({"a": a}, candidates, sp.csr_matrix(right.astype(np.float32)))
+    assert found.coefficients["a"] > 0
+    combined = found.combine({"a": a}, candidates, 5)
+    assert (np.argsort(combined, axis=1) == np.argsort(a, axis=1)).all()
+
+
 @pytest.mark.parametrize(("worth", "kept"), [(0.0, False), (0.15, False), (1.0, True)])  # .15 is sure, and too little
 def test_a_costly_score_counts_only_where_it_pays(worth: float, kept: bool) -> None:
     rng = np.random.default_rng(0)

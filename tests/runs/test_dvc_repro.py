@@ -9,15 +9,17 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from support.fake_stages import PIPELINE
+from support.fake_stages import FAKES, PIPELINE
 from support.paths import PROJECT
 
+from xmlcli import cli
 from xmlcli.config.load import load_config
-from xmlcli.runs import dvc_table
+from xmlcli.runs import dvc_table, runner
 from xmlcli.runs.plan import plan
 from xmlcli.runs.stage_registry import find_stage, module_name
 from xmlcli.stages.call import RunId
@@ -48,10 +50,8 @@ if stage == "evaluate":
 """
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A DVC project whose runs were made once; `mine` builds on `default`, `other` on `mine`."""
-    folder = tmp_path_factory.mktemp("trained")
+def make_project(folder: Path) -> None:
+    """Make a DVC project whose stages are fakes; `mine` builds on `default`, `other` on `mine`."""
     shutil.copy(PROJECT / "dvc.yaml", folder)
     (folder / "pipelines").mkdir()
     (folder / "pipelines" / "default.yaml").write_text(PIPELINE.read_text().replace("\ncycles: 2", "\ncycles: 1"))
@@ -66,10 +66,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     command.write_text(FAKE.format(python=sys.executable))
     command.chmod(0o755)
     Repo.init(str(folder), no_scm=True).close()
+
+
+def enter(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Go to a project whose fakes find the program's own modules."""
+    patch.setenv("PYTHONSAFEPATH", "1")  # or the folder's xmlcli/ would be imported, which lacks most modules
+    patch.setenv("PYTHONPATH", str(PROJECT))
+    patch.chdir(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project whose runs were made once."""
+    folder = tmp_path_factory.mktemp("trained")
+    make_project(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONSAFEPATH", "1")  # or the folder's xmlcli/ would be imported, which lacks most modules
-        patch.setenv("PYTHONPATH", str(PROJECT))
-        patch.chdir(folder)
+        enter(patch, folder)
         table = [(run, load_config(folder / "pipelines" / f"{run.profile}.yaml")) for run in RUNS]
         dvc_table.write(folder / "params.yaml", dvc_table.table(table))
         expected = {f"{run.name} {call.name}" for run, config in table for call in plan(config, run)}
@@ -145,3 +157,21 @@ def test_settings_that_were_removed_come_back_and_nothing_else_runs(trained: Pat
     (trained / "runs" / "demo-mine" / "settings.yaml").unlink()
     assert repro(trained) <= {"demo-mine settings"}
     assert (trained / "runs" / "demo-mine" / "settings.yaml").is_file()
+
+
+def test_what_train_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(tmp_path)
+    enter(monkeypatch, tmp_path)
+    run, config = RUNS[0], load_config(tmp_path / "pipelines" / "mine.yaml")
+    dvc_table.write(tmp_path / "params.yaml", dvc_table.table([(run, config)]))
+    monkeypatch.setattr(runner, "Session", partial(runner.Session, registry=FAKES.__getitem__))
+    monkeypatch.setattr(sys, "argv", ["xmlcli", "train", "--device", "cpu", *run.options.split()])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    made = {path: path.stat().st_ino for path in (tmp_path / "artifacts").rglob("*")}
+    assert repro(tmp_path) == set()
+    assert {path: path.stat().st_ino for path in (tmp_path / "artifacts").rglob("*")} == made
+    (tmp_path / "pipelines" / "mine.yaml").write_text(FILES["mine"].replace("epochs: 3", "epochs: 4"))
+    again = ("settings", "train-clf-1", "embed-labels-2", "evaluate-1")
+    assert repro(tmp_path) == {f"{run.name} {name}" for name in again}

@@ -33,14 +33,29 @@ def test_every_input_is_an_earlier_calls_output_of_that_kind(cycles: int, refres
 def test_only_the_last_cycle_is_measured_unless_all_are_to_be(refresh: bool) -> None:
     calls = plan(make_config(cycles=3, final_refresh=refresh, measure_every_cycle=False), RUN)
     assert [call.name for call in calls if call.stage == "evaluate"] == ["evaluate-3"]
-    assert calls[-1].inputs["labels"] == Ref("labels", 4 if refresh else 3)
+    assert calls[-1].inputs["labels"] == Ref("labels", 5 if refresh else 3)
 
 
 @pytest.mark.parametrize("cycles", [1, 2, 5])
-def test_each_cycle_has_its_four_calls_and_the_refresh_comes_last(cycles: int) -> None:
-    names = [call.name for call in plan(make_config(cycles=cycles, final_refresh=True), RUN)]
-    assert len(names) == len(set(names)) == 2 + 4 * cycles + 1
-    assert names[-2:] == [f"embed-labels-{cycles + 1}", f"evaluate-{cycles}"]
+@pytest.mark.parametrize("every", [True, False])
+def test_each_cycle_has_its_calls_and_the_combination_is_fitted_before_all_documents_count(
+    cycles: int, every: bool
+) -> None:
+    config = make_config(cycles=cycles, final_refresh=True, measure_every_cycle=every)
+    names = [call.name for call in plan(config, RUN)]
+    assert len(names) == len(set(names)) == 2 + 3 * cycles + 5 + (2 * (cycles - 1) if every else 0)
+    last = ["train-clf", "embed-labels", "combine", "finish", "embed-labels", "evaluate"]
+    assert [name.rpartition("-")[0] for name in names[-6:]] == last
+
+
+@pytest.mark.parametrize("refresh", [True, False])
+def test_what_is_measured_has_learnt_from_all_documents_and_takes_the_combination_over(refresh: bool) -> None:
+    calls = by_name(plan(make_config(cycles=2, final_refresh=refresh), RUN))
+    assert calls["combine-2"].inputs["clf"] == calls["finish-2"].inputs["clf"] == Ref("clf", 2)
+    assert calls["finish-2"].output == calls["evaluate-2"].inputs["clf"] == Ref("clf", 3)
+    assert calls["evaluate-2"].inputs["combination"] == calls["combine-2"].output
+    if refresh:
+        assert calls["embed-labels-4"].inputs["clf"] == Ref("clf", 3)
 
 
 def test_the_first_cycle_carries_no_labels_over_and_the_next_do() -> None:
@@ -50,7 +65,7 @@ def test_the_first_cycle_carries_no_labels_over_and_the_next_do() -> None:
     assert calls["embed-labels-2"].inputs["clf"] == Ref("clf", 1)
 
 
-@pytest.mark.parametrize(("refresh", "labels"), [(True, 3), (False, 2)])
+@pytest.mark.parametrize(("refresh", "labels"), [(True, 4), (False, 2)])
 def test_evaluation_searches_fresh_labels_only_with_the_refresh(refresh: bool, labels: int) -> None:
     calls = by_name(plan(make_config(cycles=2, final_refresh=refresh), RUN))
     assert calls["evaluate-2"].inputs["labels"] == Ref("labels", labels)
@@ -86,5 +101,13 @@ def test_a_call_names_itself_for_people_for_dvc_and_for_the_shell() -> None:
 
 
 def test_a_cycle_beyond_the_plan_is_refused_with_what_there_is() -> None:
-    with pytest.raises(UsageError, match="cycle 1 to 4"):
-        find_call(plan(make_config(cycles=3), RUN), "embed-labels", 5)
+    with pytest.raises(UsageError, match="cycle 1 to 5"):
+        find_call(plan(make_config(cycles=3), RUN), "embed-labels", 6)
+
+
+def test_the_third_cycle_goes_on_from_the_second_but_for_what_words_proposed_in_the_first() -> None:
+    calls = plan(make_config(cycles=3), RunId("demo"))
+    inputs = {call.name: {kind: ref.cycle for kind, ref in call.inputs.items()} for call in calls if call.cycle == 3}
+    assert inputs["embed-labels-3"] == {"prepared": None, "clf": 2, "labels": 2}
+    assert inputs["shortlist-3"] == {"prepared": None, "clf": 2, "labels": 3, "shortlist": 1}
+    assert inputs["train-clf-3"] == {"prepared": None, "clf": 2, "labels": 3, "shortlist": 3}

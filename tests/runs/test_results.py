@@ -49,9 +49,17 @@ def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(training: Training, ca
 def test_the_report_holds_what_the_issue_names(training: Training, call: Call) -> None:
     report = results.report(training, call, [])
     assert set(report) == {
+        "run",
         "dataset",
+        "source",
+        "profile",
+        "overrides",
         "cycle",
+        "split",
+        "documents",
         "metrics",
+        "of",
+        "validation",
         "train_seconds",
         "predict_ms_per_document",
         "model_bytes",
@@ -60,14 +68,15 @@ def test_the_report_holds_what_the_issue_names(training: Training, call: Call) -
     }
     assert (report["dataset"], report["cycle"], report["predict_ms_per_document"]) == ("demo", 2, 0.25)
     assert report["oracle"] == {"P@1": 90.0}
+    assert report["of"]["test"] == {"documents": 3, "labels": 3, "unseen_labels": 0.25}
     folder = training.workspace.root / "artifacts" / "demo"
     needed = (
         "prepared/label_text_X.npz",
         "prepared/label_words.npz",
-        "cycle2/clf/model.safetensors",
-        "cycle3/labels/Z.npy",
-        "cycle3/labels/bonus.npy",
-        "cycle2/evaluation/calibration.json",
+        "cycle3/clf/model.safetensors",
+        "cycle4/labels/Z.npy",
+        "cycle4/labels/bonus.npy",
+        "cycle2/combination/combination.json",
     )
     assert report["model_bytes"] == sum((folder / name).stat().st_size for name in needed)
 
@@ -76,10 +85,11 @@ def test_training_time_counts_what_the_model_follows_from_and_nothing_else(train
     def seconds(name: str) -> float:
         return float(files.read_json(training.workspace.record(name))["provenance"]["seconds"])
 
-    first = ("init-clf", "embed-labels-1", "shortlist-1", "train-clf-1", "embed-labels-2")
+    first = ("init-clf", "embed-labels-1", "shortlist-1", "train-clf-1", "embed-labels-2", "combine-1")
     report = results.report(training, find_call(PLAN, "evaluate", 1), [])
     assert report["train_seconds"] == pytest.approx(sum(map(seconds, first)), abs=1e-3)
-    second = (*first, "shortlist-2", "train-clf-2", "embed-labels-3")
+    last = ("embed-labels-3", "combine-2", "finish-2", "embed-labels-4")
+    second = (*first[:-1], "shortlist-2", "train-clf-2", *last)
     both = results.report(training, call, [])
     assert both["train_seconds"] == pytest.approx(sum(map(seconds, second)), abs=1e-3)
 

@@ -15,7 +15,7 @@ from support.fake_stages import FAKES, embed_labels, make_config, make_session, 
 from support.paths import PROJECT
 
 from xmlcli.config.sections import Config
-from xmlcli.errors import ArtifactError, DamagedFileError, DatasetError
+from xmlcli.errors import ArtifactError, DamagedFileError, DatasetError, LockedError
 from xmlcli.runs import runner
 from xmlcli.runs.identity import status, why_not_current
 from xmlcli.runs.plan import find_call, plan
@@ -24,7 +24,6 @@ from xmlcli.runs.stage_registry import Stage
 from xmlcli.stages.call import Call, RunId
 from xmlcli.stages.job import Job
 from xmlcli.storage import artifacts
-from xmlcli.storage.workspace import lock
 
 RUN = RunId("demo")
 
@@ -62,9 +61,12 @@ def test_a_parameter_of_phase_3_makes_phase_3_onward_again(tmp_path: Path) -> No
     assert reasons(session) == {
         "train-clf-1": f"clf.epochs is 9, was {make_config().clf.epochs}",
         "embed-labels-2": "train-clf-1 runs first",
-        "evaluate-1": "embed-labels-2 runs first",
+        "combine-1": "embed-labels-2 runs first",
+        "finish-1": "train-clf-1 runs first",
+        "embed-labels-3": "embed-labels-2 runs first",
+        "evaluate-1": "embed-labels-3 runs first",
     }
-    assert run(tmp_path, changed) == ["train-clf-1", "embed-labels-2", "evaluate-1"]
+    assert run(tmp_path, changed) == ["train-clf-1", "embed-labels-2", "finish-1", "embed-labels-3", "evaluate-1"]
 
 
 def test_making_again_stops_where_the_bytes_come_out_the_same(tmp_path: Path) -> None:
@@ -75,7 +77,8 @@ def test_making_again_stops_where_the_bytes_come_out_the_same(tmp_path: Path) ->
 def test_more_cycles_add_to_what_is_there(tmp_path: Path) -> None:
     run(tmp_path, make_config(cycles=1))
     made = run(tmp_path, make_config(cycles=2))
-    assert made == ["shortlist-2", "train-clf-2", "embed-labels-3", "evaluate-2"]
+    after = ["embed-labels-3", "combine-2", "finish-2", "embed-labels-4", "evaluate-2"]
+    assert made == ["shortlist-2", "train-clf-2", *after]
 
 
 def test_a_version_raised_by_hand_makes_the_stage_again(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_version_raised_by_hand_makes_the_stage_again(tmp_path: Path) -> None:
     run(tmp_path, config)
     newer = {"embed-labels": stage(embed_labels, "seed", "proxy", version=2)}
     assert reasons(make_session(tmp_path, config, newer))["embed-labels-1"] == "embed-labels is at VERSION 2, was 1"
-    assert run(tmp_path, config, newer) == ["embed-labels-1", "embed-labels-2"]
+    assert run(tmp_path, config, newer) == ["embed-labels-1", "embed-labels-2", "embed-labels-3"]
 
 
 def damage_output(session: Session, call: Call) -> None:
@@ -238,17 +241,39 @@ def test_metrics_are_published_and_come_back_when_removed(tmp_path: Path) -> Non
     assert path.read_text() == content
 
 
+def test_metrics_and_settings_of_an_earlier_training_are_replaced_and_others_left_alone(tmp_path: Path) -> None:
+    config = make_config(cycles=1)
+    run(tmp_path, config)
+    paths = [tmp_path / name for name in ("metrics/demo/cycle1.json", "runs/demo/settings.yaml", "runs/demo/run.json")]
+    contents, times = [path.read_bytes() for path in paths], [path.stat().st_mtime_ns for path in paths]
+    assert run(tmp_path, config) == []
+    assert [path.stat().st_mtime_ns for path in paths] == times
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content.replace(b"1", b"2"))  # of the same size
+        assert run(tmp_path, config) == []
+        assert path.read_bytes() == content
+
+
+HOLDING = """
+import sys
+from pathlib import Path
+from xmlcli.storage.workspace import Workspace, lock
+with lock(Workspace(Path(sys.argv[1]), "demo")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_nothing_runs_while_another_holds_the_lock(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from xmlcli.storage.workspace import Workspace, lock\n"
-        "from xmlcli.errors import LockedError\n"
-        "try:\n"
-        "    with lock(Workspace(Path(sys.argv[1]), 'demo')): pass\n"
-        "except LockedError: sys.exit(2)\n"
-    )
-    with lock(make_session(tmp_path).workspace):
-        found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert found.returncode == 2
+    command, config = [sys.executable, "-c", HOLDING, str(tmp_path)], make_config(cycles=1)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(LockedError, match=f"process {other.pid}"):
+            run(tmp_path, config)
+        assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
+        other.communicate("")
+    assert run(tmp_path, config) == [call.name for call in plan(config, RUN)]
 
 
 def test_scratch_survives_a_stop_and_goes_with_the_end_or_another_identity(tmp_path: Path) -> None:

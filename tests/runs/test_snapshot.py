@@ -354,7 +354,7 @@ def test_a_folder_of_another_cycle_in_the_artifacts_changes_no_answer_and_in_the
 
 
 def edited(**changes: Any) -> Callable[[Path], object]:
-    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return lambda path: path.write_text(json.dumps(files.sealed(json.loads(path.read_text()) | changes)))
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -363,7 +363,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no object": lambda path: path.write_text("[]"),
     "nested": lambda path: path.write_text("[" * 100_000),
     "cut": lambda path: path.write_text(path.read_text()[:-20]),
-    "later": edited(format=2),
+    "a digit of a setting": lambda path: path.write_text(path.read_text().replace('"top_k": 100', '"top_k": 101')),
+    "later": edited(format=3),
     "elsewhere": edited(slot="../../../artifacts"),
     "no folder": edited(slot=77),
     "huge": edited(slot=10**400),

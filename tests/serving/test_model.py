@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.special import expit
 from support import small_model
 from support.small_model import texts_and_labels
 
 from xmlcli.errors import UsageError
+from xmlcli.prediction.combination import Combination
 from xmlcli.serving.model import Model, load
 
 TEXTS = texts_and_labels(40, 5)[0]
@@ -74,4 +76,18 @@ def test_k_beyond_the_labels_gives_all_of_them_and_a_threshold_fewer() -> None:
     assert sorted(name for name, _ in everything) == sorted(model.label_names)
     assert everything == sorted(everything, key=lambda pair: -pair[1])
     assert model.predict(["ships0"], 1000, threshold=0.5) == [[pair for pair in everything if pair[1] >= 0.5]]
+    exactly = everything[2][1]  # a label that is as probable as the threshold says is shown
+    assert model.predict(["ships0"], 1000, threshold=exactly) == [[pair for pair in everything if pair[1] >= exactly]]
+    assert model.predict(["ships0"], threshold=1) == [[]]
     assert model.predict([]) == []
+
+
+def test_the_sums_of_the_authors_are_given_as_they_are_and_probabilities_follow_from_log_odds() -> None:
+    plain = small_model.contents()
+    authors = Model.of(replace(plain, combination=Combination("authors", {"beta": 0.5})))
+    for model, expected in ((Model.of(plain), expit), (authors, lambda sums: np.maximum(sums, 0))):
+        labels, scores = model.top_k(TEXTS, 12)
+        again, raw = model.top_k_log_odds(TEXTS, 12)
+        assert labels.tolist() == again.tolist()
+        assert np.allclose(scores, expected(raw), atol=1e-6)
+    assert authors.gives_probabilities is False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,6 +25,13 @@ def recalled(
     scores[:, frequencies == 0] = -np.inf
     truth = Y.toarray()
     return int(sum(truth[i, np.argsort(-row, kind="stable")[:k]].sum() for i, row in enumerate(scores)))
+
+
+def test_the_bonus_is_prior_times_log_and_base_rate_times_share() -> None:
+    found = label_bonus(np.array([0, 1, 3, 20], np.float32), 40, prior=0.5, base_rate=3.0)
+    wanted = [0.0, 0.5 * math.log(2) + 3 / 40, 0.5 * math.log(4) + 9 / 40, 0.5 * math.log(21) + 60 / 40]
+    assert found.dtype == np.float32
+    assert found == pytest.approx(wanted, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))

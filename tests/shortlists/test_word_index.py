@@ -11,7 +11,9 @@ import pytest
 import scipy.sparse as sp
 from support.fake_stages import make_config
 from support.planted_data import sparse_rows, unit_rows
+from support.threads_as_ranks import on_ranks
 
+from xmlcli.distributed.ranks import Ranks
 from xmlcli.kernels.products import QuantisedDense
 from xmlcli.machine import threads
 from xmlcli.shortlists import word_index
@@ -195,6 +197,34 @@ def test_groups_of_labels_lose_none(num_labels: int) -> None:
     given = problem(num_labels, 12, 3)
     found, wanted = search(25, share=0.1, **given), oracle(25, share=0.1, **given)
     assert found[0].tolist() == wanted[0].tolist()
+
+
+def test_what_a_document_touched_is_as_before_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 4,000 labels in groups a document touches few: nothing of one stays in the scores of those after it."""
+    monkeypatch.setattr(word_index, "LIGHT", 0.0)
+    rng = np.random.default_rng(0)
+    words, X = sparse_rows(4000, 3000, 7, rng), sparse_rows(160, 3000, 6, rng)
+    bonus, everything = rng.uniform(0, 0.05, 4000).astype(np.float32), np.ones(4000, np.bool_)
+    index = WordIndex(words, bonus=bonus, searchable=everything)
+    indices, scores = index.search(np.empty((160, 0), np.float32), 10, X=X)
+    products = (X @ words.T).toarray() + bonus
+    assert np.allclose(scores, -np.sort(-products, axis=1)[:, :10], atol=1e-6)
+    assert np.allclose(np.take_along_axis(products, indices.astype(np.int64), axis=1), scores, atol=1e-6)
+
+
+def test_the_labels_of_all_ranks_decide_which_words_are_too_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_index, "POSTINGS", 40)
+    given, no_vectors = problem(60, 20, 4), np.empty((20, 0), np.float32)
+    words, bonus, searchable = given["words"], given["bonus"], np.ones(60, np.bool_)
+    whole = WordIndex(words, bonus=bonus, searchable=searchable, in_order=False)
+    _, wanted = whole.search(no_vectors, 60, X=given["X"])
+
+    def scores(ranks: Ranks) -> Floats:
+        own = ranks.share(60)
+        index = WordIndex(words[own], bonus=bonus[own], searchable=searchable[own], in_order=False, ranks=ranks)
+        return index.search(no_vectors, 30, X=given["X"])[1]
+
+    assert np.allclose(np.hstack(on_ranks(2, scores)), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])

@@ -212,8 +212,8 @@ from support import tiny_dataset
 from xmlcli.stages import train_clf
 
 class Halting(train_clf.Checkpoint):
-    def tick(self, step):
-        super().tick(step)
+    def tick(self, step, check):
+        super().tick(step, check)
         if step == 5 and len(list(self._paths[0].parents[1].glob("train-clf-2"))):
             Path(sys.argv[4]).touch()
             time.sleep(600)

@@ -20,6 +20,7 @@ from xmlcli.label_embeddings.proxy import ProxyMap
 from xmlcli.machine.threads import WorkQueue
 from xmlcli.runs import identity, runner
 from xmlcli.stages import embed_labels, train_clf
+from xmlcli.stages.inputs import without_validation
 from xmlcli.storage import files
 from xmlcli.storage.artifacts import read
 from xmlcli.storage.workspace import Ref
@@ -59,7 +60,7 @@ def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Pa
     for artifact in found.values():
         artifact.verify_content()
     L = LABELS + 1
-    last_labels = "embed-labels-3" if session.config.final_refresh else "embed-labels-2"
+    last_labels = "embed-labels-4" if session.config.final_refresh else "embed-labels-2"
     assert (last_labels in found) == (calls[-1].inputs["labels"] == Ref("labels", int(last_labels[-1])))
     shortlist = found["shortlist-2"].array("indices.npy")
     assert ((shortlist == LABELS).any()) == (profile == "authors")  # the label without documents
@@ -77,7 +78,7 @@ def test_the_artifacts_of_a_run_fit_together(roots: dict[str, Path], dataset: Pa
         chosen = found[f"embed-labels-{cycle}"].json("report.json")["bonus"]
         assert chosen["prior"] in session.config.proxy.priors
         assert chosen["base_rate"] in session.config.proxy.base_rates
-        Y = found["prepare"].csr("Y_train.npz")
+        Y = found["prepare"].csr("Y_train.npz")[: without_validation(found["prepare"])]
         frequencies = Y.getnnz(axis=0)
         bonus = chosen["prior"] * np.log1p(frequencies) + chosen["base_rate"] * frequencies / Y.shape[0]
         assert np.allclose(found[f"embed-labels-{cycle}"].array("bonus.npy"), bonus)
@@ -92,10 +93,11 @@ def test_the_default_starts_at_documents_of_the_length_asked_and_at_the_labels_f
     session, calls = opened(roots["default"], dataset, "default")
     prepared, clf = (read(session.workspace.artifact(c.output), c.output.kind, made_by="") for c in calls[:2])
     tensors = clf.numpy_tensors("model.safetensors")
-    documents = prepared.csr("X_train.npz") @ tensors["encoder.tokens"]
+    learnt = without_validation(prepared)
+    documents = prepared.csr("X_train.npz")[:learnt] @ tensors["encoder.tokens"]
     assert np.linalg.norm(documents, axis=1).mean() == pytest.approx(session.config.model.document_norm, rel=1e-4)
     assert not tensors["classifiers.weight"].any()
-    Y = prepared.csr("Y_train.npz")
+    Y = prepared.csr("Y_train.npz")[:learnt]
     wanted = np.minimum(np.log((Y.getnnz(axis=0) + 0.5) / Y.shape[0]), -1)
     assert np.allclose(tensors["classifiers.bias"][:, 0], wanted, atol=1e-5)
 
@@ -167,7 +169,7 @@ def test_other_test_labels_change_nothing_but_the_measured_quality(roots: dict[s
     assert different == {
         "tiny/prepared/Y_test.npz",
         "tiny/prepared/manifest.json",
-        *(f"tiny/cycle{c}/evaluation/{name}.json" for c in (1, 2) for name in ("metrics", "manifest")),
+        *(f"tiny/cycle{c}/evaluation/{name}.json" for c in (1, 2) for name in ("metrics", "report", "manifest")),
     }
     for cycle in (1, 2):
         name = f"tiny/cycle{cycle}/evaluation/metrics.json"
@@ -191,7 +193,8 @@ def test_a_dataset_without_test_documents_is_measured_on_validation(
     (tmp_path / "tiny" / "train.txt").write_bytes((dataset / "train.txt").read_bytes())
     session = run(tmp_path, tmp_path / "tiny", profile, cycles=1, clf__max_epochs=1)
     metrics = json.loads(session.workspace.metrics(1).read_text())
-    assert metrics.keys() == {"validation"}
+    assert metrics.keys() == {"validation", "of"}
+    assert metrics["of"].keys() == {"validation"}
     assert metrics["validation"]["P@1"] > 0
 
 

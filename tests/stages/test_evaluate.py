@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from support.command_line import main
+from support.fake_stages import make_config
 from support.tiny_dataset import finished_root
 
+from xmlcli.distributed.ranks import ALONE
+from xmlcli.progress import silent
+from xmlcli.stages import evaluate
 from xmlcli.storage.workspace import Ref, Workspace
 
 
@@ -53,3 +58,17 @@ def test_evaluate_computes_a_metric_that_was_not_measured_from_the_ranking(
     truth = sp.load_npz(workspace.artifact(Ref("prepared")) / "Y_test.npz").toarray()
     hits = np.mean([truth[i, label] for i, row in enumerate(top[:, :2]) for label in row])
     assert evaluated("--metric", "P@2") == f"P@2 {100 * hits:.2f}\n"
+
+
+def test_filtered_pairs_are_not_in_the_test_ranking() -> None:
+    top = np.array([[3, 1, 0], [2, 0, 4], [1, 2, 3]], np.int32)  # of 5 labels
+    pairs = np.array([[0, 1], [2, 2], [1, 3], [2, 3]], np.int32)
+    prepared = SimpleNamespace(
+        dims={"L": 5}, rows=lambda _: 3, has=lambda name: name == "test_filter.npy", array=lambda _: pairs,
+        csr_rows=lambda *_: sp.csr_matrix((3, 4), dtype=np.float32),
+    )  # fmt: skip
+    job = SimpleNamespace(ranks=ALONE, config=make_config(), progress=silent, notes={})
+    engine = SimpleNamespace(top_k=lambda X, k, progress: (top.copy(), None))
+    found = evaluate._rank_test(job, prepared, engine)  # type: ignore[arg-type]
+    assert found.dtype == np.int32
+    assert found.tolist() == [[3, 0, 5], [2, 0, 4], [1, 5, 5]]

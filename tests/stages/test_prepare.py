@@ -13,6 +13,7 @@ import pytest
 from support.fake_stages import make_config
 
 from xmlcli.errors import DatasetError
+from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.metrics import inverse_propensity
 from xmlcli.runs import runner
 from xmlcli.runs.identity import why_not_current
@@ -67,7 +68,8 @@ def test_given_features_and_labels_arrive_in_their_rows(tmp_path: Path) -> None:
     assert np.allclose(X[:2], [[1 / 5**0.5, 2 / 5**0.5, 0, 0], [0, 0.6, 0.8, 0]])
     assert found.csr("Y_train.npz").toarray().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
     assert found.csr("Y_test.npz").toarray().tolist() == [[0, 0, 1]]
-    assert found.csr("X_validation.npz").shape == (0, 4)
+    assert found.dims["N_validation"] == 0
+    assert not found.has("label_words_without_validation.npz")
     assert not found.has("features.json")
     assert found.json("prepared.json")["char_ngrams"] == 0
 
@@ -75,7 +77,7 @@ def test_given_features_and_labels_arrive_in_their_rows(tmp_path: Path) -> None:
 def test_text_becomes_features_of_documents_and_labels(tmp_path: Path) -> None:
     write_raw(tmp_path / "mine")
     found = prepare(tmp_path / "r", tmp_path / "mine", prepare__validation_fraction=0.2)
-    assert (found.dims["N"], found.dims["N_validation"], found.dims["L"]) == (24, 6, 4)
+    assert (found.dims["N"], found.dims["N_validation"], found.dims["L"]) == (30, 6, 4)
     terms = found.json("features.json")["terms"]
     assert "common" in terms
     assert "unseen" not in terms
@@ -108,8 +110,66 @@ def test_the_validation_split_has_its_size_and_its_rows(
     assert len(rows) == expected
     everything = prepare(tmp_path / "all", tmp_path / "mine", prepare__validation_fraction=0.0)
     Y = everything.csr("Y_train.npz").toarray()
-    assert np.array_equal(found.csr("Y_validation.npz").toarray(), Y[rows])
-    assert np.array_equal(found.csr("Y_train.npz").toarray(), np.delete(Y, rows, axis=0))
+    assert np.array_equal(found.csr("Y_train.npz").toarray(), np.vstack([np.delete(Y, rows, axis=0), Y[rows]]))
+
+
+def test_centroids_are_there_with_and_without_validation_documents(tmp_path: Path) -> None:
+    write_raw(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__validation_fraction=0.2)
+    X, Y, text = (found.csr(name) for name in ("X_train.npz", "Y_train.npz", "label_text_X.npz"))
+    for name, count in (("label_words.npz", 30), ("label_words_without_validation.npz", 24)):
+        expected = word_centroids(X[:count], Y[:count], text).toarray()
+        assert np.allclose(found.csr(name).toarray(), expected, atol=1e-6)
+    assert not np.allclose(found.csr("label_words.npz").toarray(), expected)
+
+
+def write_table(folder: Path, *, documents: int = 60) -> None:
+    folder.mkdir()
+    rows = [f"text{i % 7} word{i},label{i % 5};only{i},group{i // 4}" for i in range(documents)]
+    (folder / "train.csv").write_text("\n".join(["text,labels,author", *rows]) + "\n")
+
+
+def test_a_table_without_test_documents_gets_some(tmp_path: Path) -> None:
+    write_table(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine")
+    assert (found.rows("X_test.npz"), found.dims["N"]) == (6, 54)
+    assert found.csr("Y_test.npz").getnnz(axis=1).tolist() == [2] * 6
+    assert not set(found.json("features.json")["terms"]) & {f"word{i}" for i in range(60)}  # each is in one document
+    again, other = (prepare(tmp_path / str(seed), tmp_path / "mine", seed=seed) for seed in (1, 2))
+    assert (again.csr("Y_test.npz") != found.csr("Y_test.npz")).nnz == 0
+    assert (other.csr("Y_test.npz") != found.csr("Y_test.npz")).nnz > 0
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.0, 0), (0.5, 30)])
+def test_the_share_of_test_documents_is_a_setting(tmp_path: Path, fraction: float, expected: int) -> None:
+    write_table(tmp_path / "mine")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__test_fraction=fraction)
+    assert found.rows("X_test.npz") == expected
+
+
+def test_groups_of_a_table_stay_together(tmp_path: Path) -> None:
+    write_table(tmp_path / "mine")
+    settings = {"prepare__group_column": "author", "prepare__test_fraction": 0.2, "prepare__validation_fraction": 0.2}
+    found = prepare(tmp_path / "r", tmp_path / "mine", **settings)
+    names = found.json("labels.json")
+    first = found.dims["N"] - found.dims["N_validation"]
+    parts = (found.csr("Y_train.npz")[:first], found.csr("Y_train.npz")[first:], found.csr("Y_test.npz"))
+    groups = [{int(names[label][4:]) // 4 for label in Y.indices if names[label].startswith("only")} for Y in parts]
+    assert [len(group) for group in groups] == [10, 2, 3]
+    assert len(set().union(*groups)) == 15
+
+
+def test_a_test_file_of_a_table_is_kept_as_it_is(tmp_path: Path) -> None:
+    write_table(tmp_path / "mine")
+    (tmp_path / "mine" / "test.csv").write_text("text,labels\nword1 text2,label1\n")
+    found = prepare(tmp_path / "r", tmp_path / "mine", prepare__group_column="author")
+    assert (found.rows("X_test.npz"), found.dims["N"]) == (1, 60)
+
+
+def test_a_group_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path / "mine")
+    with pytest.raises(DatasetError, match="no column 'writer'"):
+        prepare(tmp_path / "r", tmp_path / "mine", prepare__group_column="writer")
 
 
 def test_fewer_documents_can_be_asked_for(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,12 @@ def test_a_cache_that_cannot_be_read_or_written_is_done_without(job: Job) -> Non
     job.workspace.hash_cache_path.parent.rmdir()
     job.workspace.hash_cache_path.parent.write_text("a file where the folder should be")
     assert sources(job) == expected
+
+
+def test_a_file_that_has_changed_is_hashed_again_even_where_its_size_is_the_same(job: Job) -> None:
+    before = sources(job)
+    raw = Path(job.call.run.dataset) / "train.txt"
+    status = raw.stat()
+    raw.write_text(raw.read_text()[::-1])
+    os.utime(raw, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert sources(job) == {"train.txt": files.sha256_file(raw), "test.txt": before["test.txt"]}

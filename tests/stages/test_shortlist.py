@@ -46,5 +46,5 @@ def test_every_cycle_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(told) == {"shortlist-1", "shortlist-2"}
     for heard in told.values():
         assert heard == sorted(heard)
-        assert {64, 128, 160} <= {done for done, _ in heard}
-        assert {of for _, of in heard} == {160}
+        assert {64, 128, 192, 200} <= {done for done, _ in heard}
+        assert {of for _, of in heard} == {200}

@@ -63,6 +63,7 @@ def test_a_folder_without_manifest_is_no_artifact(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ('"format": 1', '"format": 0', "another version"),
+        ('"format": 1', '"format": 2', "another version"),
         ('"kind": "shortlist"', '"kind": "labels"', "not of the kind"),
         ("{", "", "damaged"),
         ('"scores.npy"', '"points.npy"', "not complete"),
@@ -103,7 +104,9 @@ def test_a_damaged_manifest_is_refused_by_path_with_the_command(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("key", ["bytes", "sha256", "dtype", "shape"])
-@pytest.mark.parametrize("value", [None, "x", -1, 1.5, True, [1, -2], [[3]], [True, 2], {"a": 1}, 10**30, [10**30, 2]])
+@pytest.mark.parametrize(
+    "value", [None, "x", "0" * 65, -1, 1.5, True, [1, -2], [[3]], [True, 2], {"a": 1}, 10**30, [10**30, 2]]
+)
 def test_an_entry_of_another_form_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     write_shortlist(tmp_path / "s")
     path = tmp_path / "s" / "manifest.json"
@@ -218,3 +221,18 @@ def test_artifacts_of_other_shapes_do_not_belong_together(tmp_path: Path) -> Non
     pair = {name: read_shortlist(tmp_path / name) for name in "ab"}
     with pytest.raises(ArtifactError, match="N = 3"):
         artifacts.check_agree(pair)
+    with pytest.raises(ArtifactError, match="N = 4"):
+        artifacts.check_agree(dict(reversed(pair.items())))
+    artifacts.check_agree({"a": pair["a"], "also": pair["a"]})
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(0, 2), slice(1, 3), slice(2, 2)], ids=str)
+def test_some_rows_of_an_array_are_those_asked_for(tmp_path: Path, rows: slice) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    with writing.writer(tmp_path / "s", "shortlist") as out:
+        out.array("indices.npy", values.astype(np.int32))
+        out.array("scores.npy", values)
+        out.json("report.json", {})
+    found = read_shortlist(tmp_path / "s").array_rows("scores.npy", rows)
+    assert found.tolist() == values[rows].tolist()
+    assert not isinstance(found, np.memmap)

@@ -23,6 +23,19 @@ def test_matrices_are_stored_in_canonical_form_and_left_as_they_are(tmp_path: Pa
     assert messy.nnz == 3
 
 
+def test_json_has_its_keys_in_order_inside_too_and_a_line_for_each_outer_one() -> None:
+    given = {"b": {"z": [1, {"y": 2, "x": "ß"}], "a": None}, "a": 0.5}
+    assert files.json_bytes(given).decode() == '{\n  "a": 0.5,\n  "b": {"a": null, "z": [1, {"x": "ß", "y": 2}]}\n}\n'
+    assert files.json_bytes([{"b": 1, "a": 2}]) == b'[{"a": 2, "b": 1}]\n'
+
+
+def test_a_file_may_be_as_large_as_is_said(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"12345")
+    assert files.read_bounded(tmp_path / "f", 5) == b"12345"
+    with pytest.raises(ValueError, match="5 bytes, where at most 4"):
+        files.read_bounded(tmp_path / "f", 4)
+
+
 BAD_JSON = {
     "nothing": b"",
     "half": b'{"a": 1',

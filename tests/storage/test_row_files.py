@@ -77,6 +77,14 @@ def test_tensors_have_the_same_bytes_and_give_any_rows(tmp_path: Path) -> None:
     assert torch.equal(found["scalar"], tensors["scalar"])
 
 
+def test_tensors_begin_at_a_multiple_of_eight_bytes_whatever_their_names(tmp_path: Path) -> None:
+    for letters in range(1, 9):
+        tensors = {"x" * letters: torch.ones(2, 3)}
+        files.save_tensors(tmp_path / "whole", tensors)
+        row_files.save_tensor_rows(tmp_path / "rows", tensors, set(), ALONE)
+        assert (tmp_path / "rows").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
 def test_a_compressed_matrix_is_refused(tmp_path: Path) -> None:
     sp.save_npz(tmp_path / "small.npz", sparse_rows(3, 5, 2, np.random.default_rng(0)), compressed=True)
     with pytest.raises(ValueError, match="compressed"):

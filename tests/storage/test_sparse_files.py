@@ -55,6 +55,7 @@ def test_faults_name_what_was_expected_and_found(tmp_path: Path) -> None:
         ("shape of 10^9 rows", "indptr of length 4; expected 1,000,000,001 for 1,000,000,000 rows"),
         ("header claims 10^12 values", "data of 12 bytes; expected 4,000,000,000,000 as its header says"),
         ("size claimed when unpacked", "bytes in all"),
+        ("data more", "4 values; expected 3, one for each index"),
         ("encrypted", "format is encrypted"),
         ("compression unknown", "format is compressed by method 99"),
         ("header of 4 GiB", "data with a header of 4,294,967,295 bytes"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xmlcli.errors import LockedError, UsageError
-from xmlcli.storage.workspace import Ref, Workspace, check_name, lock
+from xmlcli.storage.workspace import Ref, Workspace, check_name, holder, lock
 
 HOLD = """
 import sys, time
@@ -56,9 +56,21 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
+def test_who_holds_the_lock_is_told_as_long_as_that_process_lives(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, "demo")
+    assert holder(workspace) is None
+    process = hold_lock(tmp_path)
+    assert str(holder(workspace)).startswith(f"process {process.pid}: ")
+    process.kill()
+    process.wait()
+    assert holder(workspace) is None
+    workspace.lock_path.write_text("nonsense")
+    assert holder(workspace) is None
+
+
 def test_the_next_holder_removes_what_killed_runs_left(tmp_path: Path) -> None:
     base = tmp_path / "artifacts" / "demo"
-    leftovers = [base / ".prepared.tmp", base / "cycle1" / ".clf.tmp", base / "cycle1" / ".clf.old"]
+    leftovers = [base / ".prepared.tmp", base / "cycle1" / ".clf.tmp", base / "cycle12" / ".clf.old"]
     for folder in leftovers:
         folder.mkdir(parents=True)
         (folder / "X.npy").write_text("half")

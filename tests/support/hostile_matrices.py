@@ -154,6 +154,7 @@ MALFORMED: dict[str, Write] = {
     "data a number": _faulty(data=np.float32(1)),
     "data in a table": _faulty(data=np.ones((3, 1), np.float32)),
     "data fewer": _faulty(data=np.ones(2, np.float32)),
+    "data more": _faulty(data=np.ones(4, np.float32)),
     "shape of 10^12 rows": _faulty(shape=np.array([_HUGE, COLUMNS])),
     "shape of 10^9 rows": _faulty(shape=np.array([10**9, COLUMNS])),
     "shape of 10^9 rows in COO": _faulty("coo", shape=np.array([10**9, COLUMNS])),
@@ -191,6 +192,7 @@ MALFORMED: dict[str, Write] = {
     "header of 4 GiB": _faulty(data=header("{}", _ONES, version=2, length=2**32 - 1)),
     "version unknown": _faulty(data=header(f"{{{_FLOAT}, 'shape': (3,), }}\n", _ONES, version=9)),
     "array ends early": _faulty(data=header(f"{{{_FLOAT}, 'shape': (3,), }}\n", _ONES[:7])),
+    "array ends late": _faulty(data=header(f"{{{_FLOAT}, 'shape': (3,), }}\n", _ONES + b"\0")),
     "array empty": _faulty(data=b""),
     "array is text": _faulty(data=b"1 1 1\n"),
     "indptr of 10^9 zeros": _faulty(

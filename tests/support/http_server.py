@@ -20,7 +20,8 @@ class Behaviour:
         announced: Content-Length to claim, the true one if None.
         status: answer with this code in place of the file; `times` is how often, then the file comes.
         ranges: whether Range is honoured; wrong_range: whether another part is sent than asked for.
-        validator: whether an ETag is sent.
+        validator: whether an ETag is sent; weak: whether it is one that promises no equal bytes.
+        wrong_total: the size of the whole file that the first answer to a Range claims; None for the true one.
         asked: the Range headers received, "" for none.
     """
 
@@ -32,6 +33,8 @@ class Behaviour:
     ranges: bool = True
     wrong_range: bool = False
     validator: bool = True
+    weak: bool = False
+    wrong_total: int | None = None
     redirect: str | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -55,6 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(behaviour.status)
             return
         etag = f'"{hashlib.md5(behaviour.content).hexdigest()}"'
+        etag = f"W/{etag}" if behaviour.weak else etag
         start = 0
         if wanted and behaviour.ranges and self.headers.get("If-Range", etag) == etag:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
@@ -63,8 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             shown = 0 if behaviour.wrong_range else start
             self.send_response(206)
-            total = len(behaviour.content)
-            self.send_header("Content-Range", f"bytes {shown}-{total - 1}/{total}")
+            last = len(behaviour.content) - 1
+            total = behaviour.wrong_total or len(behaviour.content)
+            behaviour.wrong_total = None
+            self.send_header("Content-Range", f"bytes {shown}-{last}/{total}")
         else:
             self.send_response(200)
         body = behaviour.content[start:]

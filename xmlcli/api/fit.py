@@ -15,6 +15,7 @@ from xmlcli.config.load import load_config
 from xmlcli.config.pipeline_files import shipped_default
 from xmlcli.datasets.formats.raw import label_matrix
 from xmlcli.errors import UsageError
+from xmlcli.features.given import given_rows
 from xmlcli.progress import Progress, silent
 from xmlcli.runs import runner
 from xmlcli.runs.plan import plan
@@ -128,7 +129,7 @@ def _is_valid(text: str) -> bool:
 
 def _documents(documents: Any) -> list[str] | sp.csr_matrix:
     if sp.issparse(documents) or (isinstance(documents, np.ndarray) and documents.ndim == 2):
-        return sp.csr_matrix(documents, dtype=np.float32)
+        return given_rows(documents)
     texts = _listed(documents, "documents")
     for row, text in enumerate(texts):
         if not isinstance(text, str):

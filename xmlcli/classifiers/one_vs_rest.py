@@ -63,7 +63,7 @@ class LinearTraining:
     beyond `max_weights`.
 
     Attributes:
-        turns: its blocks.
+        queue: its blocks of labels, for any thread to take.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class LinearTraining:
         begin = _room(X, problems, start)
         documents = Documents(CsrRows.of(X).unsigned(), _squares(X) + 1)
         solve_block = partial(_solve, documents, CsrRows.of(start), problems, begin, first_label, _options(config))
-        self.turns = WorkQueue(solve_block, _blocks(begin))
+        self.queue = WorkQueue(solve_block, _blocks(begin))
 
     def finish(self, progress: Progress = silent) -> list[Block]:
         """Train what is left and return the classifiers of all blocks, for `stack`."""
-        blocks = self.turns.items
+        blocks = self.queue.items
 
         def of_labels(done: int) -> None:
             progress("linear", blocks[done - 1].stop, blocks[-1].stop)
 
-        return self.turns.finish(row_pool(), progress=of_labels)
+        return self.queue.finish(row_pool(), progress=of_labels)
 
 
 def stack(blocks: Sequence[Block], num_features: int) -> sp.csr_matrix:

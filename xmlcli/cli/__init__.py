@@ -1,6 +1,6 @@
 """The command line: parse, call, print. Nothing else prints or chooses an exit code.
 
-Each subcommand has a file; the five stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
+Each subcommand has a file; seven stages share `stages`. `x_cli` parses, `x` works. Slow modules are imported inside
 `x`, so that `--help` comes fast.
 """
 
@@ -11,23 +11,37 @@ import gc
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from xmlcli.cli.check import check_cli
+from xmlcli.cli.compare import compare_cli
 from xmlcli.cli.convert import convert_cli
 from xmlcli.cli.datasets import datasets_cli
+from xmlcli.cli.doctor import doctor_cli
 from xmlcli.cli.evaluate import evaluate_cli
 from xmlcli.cli.export import export_cli
 from xmlcli.cli.fetch import fetch_cli
 from xmlcli.cli.generate import generate_cli
+from xmlcli.cli.help_text import PanelCommand, PanelGroup
 from xmlcli.cli.plan import plan_cli
 from xmlcli.cli.predict import predict_cli
-from xmlcli.cli.say import tell
+from xmlcli.cli.runs import app as runs_app
+from xmlcli.cli.say import loudness, tell
 from xmlcli.cli.settings import settings_cli
-from xmlcli.cli.stages import embed_labels_cli, init_clf_cli, prepare_cli, shortlist_cli, train_clf_cli
+from xmlcli.cli.stages import (
+    combine_cli,
+    embed_labels_cli,
+    finish_cli,
+    init_clf_cli,
+    prepare_cli,
+    shortlist_cli,
+    train_clf_cli,
+)
 from xmlcli.cli.train import train_cli
-from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, XmlcliError
+from xmlcli.errors import EXIT_ERROR, EXIT_INTERRUPTED, UnfetchedError, XmlcliError
 from xmlcli.machine.memory import ran_out
 from xmlcli.version import __version__
 
@@ -35,13 +49,14 @@ _NO_MEMORY = (
     "memory ran out; what to do: end other programs, raise the limit (ulimit -v), or train with less: "
     "--profile fast, or --max-documents N"
 )
-_MAIN, _STAGES = "Commands", "Single stages, as dvc repro calls them"
+_MAIN, _DATA, _STAGES = "Commands", "Data", "Stages of the pipeline, as dvc repro calls them"
 
 app = typer.Typer(
     name="xmlcli",
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=PanelGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -54,9 +69,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def xmlcli(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results, errors and warnings.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what the library logs too.")] = False,
 ) -> None:
     """Extreme multi-label classification on one machine, by the LightDXML method.
 
@@ -73,31 +91,48 @@ def xmlcli(
     one that is missing. xmlcli datasets lists them, docs/datasets.md describes the formats.
     """
     from xmlcli.cli.log_lines import show_log
+    from xmlcli.errors import UsageError
 
+    if quiet and verbose:
+        raise UsageError("--quiet beside --verbose", expected="one of them")
+    loudness.quiet, loudness.verbose = quiet, verbose
     show_log()
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-for _name, _command in (
-    ("train", train_cli),
-    ("evaluate", evaluate_cli),
-    ("predict", predict_cli),
-    ("export", export_cli),
-    ("plan", plan_cli),
-    ("datasets", datasets_cli),
-    ("fetch", fetch_cli),
-    ("convert", convert_cli),
-    ("generate", generate_cli),
-):
-    app.command(_name, rich_help_panel=_MAIN)(_command)
-for _name, _command in (
-    ("settings", settings_cli),
-    ("prepare", prepare_cli),
-    ("init-clf", init_clf_cli),
-    ("embed-labels", embed_labels_cli),
-    ("shortlist", shortlist_cli),
-    ("train-clf", train_clf_cli),
-):
-    app.command(_name, rich_help_panel=_STAGES)(_command)
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    _MAIN: {
+        "train": train_cli,
+        "evaluate": evaluate_cli,
+        "predict": predict_cli,
+        "compare": compare_cli,
+        "export": export_cli,
+        "plan": plan_cli,
+        "doctor": doctor_cli,
+    },
+    _DATA: {
+        "check": check_cli,
+        "datasets": datasets_cli,
+        "fetch": fetch_cli,
+        "convert": convert_cli,
+        "generate": generate_cli,
+    },
+    _STAGES: {
+        "settings": settings_cli,
+        "prepare": prepare_cli,
+        "init-clf": init_clf_cli,
+        "embed-labels": embed_labels_cli,
+        "shortlist": shortlist_cli,
+        "train-clf": train_clf_cli,
+        "combine": combine_cli,
+        "finish": finish_cli,
+    },
+}
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel, cls=PanelCommand)(_command)
+app.add_typer(runs_app, name="runs", rich_help_panel=_MAIN)
 
 
 def main() -> None:
@@ -108,6 +143,12 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # a label in a script that the terminal cannot show
     try:
         code = app(standalone_mode=False)
+    except UnfetchedError as error:
+        first, *others = str(error).splitlines()
+        code = _fail(first)
+        for line in others:
+            tell(f"  {line}", "red")
+        sys.exit(code)
     except XmlcliError as error:
         sys.exit(_fail("; ".join(str(error).splitlines())))
     except typer.TyperException as error:

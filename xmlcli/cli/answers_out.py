@@ -91,15 +91,21 @@ def named(where: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, where) from error
 
 
-def check_output(output: str, *, as_matrix: bool) -> None:
-    """Raise UsageError where answers cannot be written, before any is made."""
+def check_output(output: str, form: str) -> None:
+    """Raise UsageError where answers of that format cannot be written, before any is made."""
+    from xmlcli.machine.packages import import_optional
+    from xmlcli.serving.answers import AT_END, XLSX
+
+    if form == XLSX:
+        import_optional("openpyxl", "excel", "writing Excel", "or write .csv, which Excel opens")
+    what = "a workbook" if form == XLSX else "a matrix"
     if output == STREAM:
-        if as_matrix:
-            raise UsageError("a matrix cannot be written to standard output", remedy="add --output FILE.npz")
+        if form in AT_END:
+            raise UsageError(f"{what} cannot be written to standard output", remedy=f"add --output FILE.{form}")
         if sys.stdout is None:
             raise UsageError("standard output is closed", remedy="add --output FILE")
-    elif as_matrix and not _is_replaced(Path(output)):
-        raise UsageError("a matrix is written to a plain file", where=output, expected="FILE.npz")
+    elif form in AT_END and not _is_replaced(Path(output)):
+        raise UsageError(f"{what} is written to a plain file", where=output, expected=f"FILE.{form}")
 
 
 @contextmanager

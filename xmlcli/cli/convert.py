@@ -11,7 +11,7 @@ import typer
 from xmlcli.cli.say import say
 
 if TYPE_CHECKING:
-    from xmlcli.datasets.formats.raw import TableColumns
+    from xmlcli.datasets.formats.problems import TableColumns
 
 
 def convert_cli(
@@ -27,7 +27,7 @@ def convert_cli(
 
     Example: xmlcli convert tickets.csv data/tickets --to lf
     """
-    from xmlcli.datasets.formats.raw import TableColumns
+    from xmlcli.datasets.formats.problems import TableColumns
 
     convert(source, target, to, root, TableColumns(text_column, labels_column, label_separator))
 

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmlcli.cli.say import say
+from xmlcli.cli.say import say, tell
 from xmlcli.machine.terminal import shown
 
 if TYPE_CHECKING:
     from xmlcli.datasets.find import DatasetFolder
 
 _COUNTS = ("features", "labels", "training documents", "test documents")
+_SHORT = {"training documents": "train", "test documents": "test", "labels": "labels", "features": "features"}
 _NUMBERS = range(2, 8)
 
 
 def datasets_cli(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Print all columns, a line a dataset.")] = False,
     root: Annotated[Path, typer.Option(help="Also look in data/ of this folder.")] = Path(),
 ) -> None:
-    """List the published collections and the datasets on this machine.
+    """List the datasets on this machine, and the published collections.
 
-    Counts are the published ones; A and B are the constants of the inverse propensities.
+    Counts are those of the files here, as far as these tell without being read whole, else the published ones.
 
     Example: xmlcli datasets
     """
@@ -33,6 +35,8 @@ def datasets_cli(
         import json
 
         typer.echo(json.dumps(rows, indent=1).replace("\x7f", "\\u007f"))
+    elif wide:
+        _print_wide(rows)
     else:
         _print(rows)
 
@@ -40,6 +44,7 @@ def datasets_cli(
 def _rows(root: Path) -> list[dict[str, Any]]:
     """One dictionary a dataset: those published, then others found here. The layout is that of the files here, where
     there are any, otherwise the published one."""
+    from xmlcli.datasets.counts import count
     from xmlcli.datasets.find import data_folders, subfolders
     from xmlcli.datasets.formats.layouts import DEMO
     from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KNOWN_DATASETS, find_known
@@ -52,6 +57,8 @@ def _rows(root: Path) -> list[dict[str, Any]]:
         counts = {name.replace(" ", "_"): known.counted().get(name) for name in _COUNTS}
         found = present[here] if here else None
         layout = found.layout if found else known.layout
+        if found:
+            counts |= {name.replace(" ", "_"): n for name, n in count(found).items()}
         rows.append(_row(known.name, known.short_names, counts, known.propensity, layout, here))
         rows[-1]["fetch"] = list(known.addresses)
     none = {name.replace(" ", "_"): None for name in _COUNTS}
@@ -60,7 +67,8 @@ def _rows(root: Path) -> list[dict[str, Any]]:
     rows.append(_row(DEMO, (), demo_counts, DEFAULT_PROPENSITY, DEMO, "made by the program"))
     for path, other in present.items():
         if other is None or find_known(path.name) is None:
-            rows.append(_row(path.name, (), none, DEFAULT_PROPENSITY, other.layout if other else None, path))
+            counts = none | {name.replace(" ", "_"): n for name, n in (count(other) if other else {}).items()}
+            rows.append(_row(path.name, (), counts, DEFAULT_PROPENSITY, other.layout if other else None, path))
     return rows
 
 
@@ -97,6 +105,30 @@ def _opened(path: Path) -> DatasetFolder | None:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    """Print what is here and then what is published, each a table that fits the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    here, published = [row for row in rows if row["here"]], [row for row in rows if not row["here"]]
+    for head, chosen, last in (("here", here, "where"), ("published", published, "also called")):
+        if not chosen:
+            continue
+        table = Table(head, *_SHORT.values(), last, box=None, pad_edge=False, header_style="bold")
+        for place in range(1, 1 + len(_SHORT)):
+            table.columns[place].justify, table.columns[place].no_wrap = "right", True
+        table.columns[0].no_wrap, table.columns[-1].overflow = True, "fold"
+        for row in chosen:
+            counts = [row[name.replace(" ", "_")] for name in _SHORT]
+            where = row["here"] or ", ".join([*row["short_names"], *([] if row["fetch"] else ["no address known"])])
+            cells = [shown(row["name"]), *("" if n is None else f"{n:,}" for n in counts), shown(where)]
+            table.add_row(*map(Text, cells))
+        Console().print(table)
+        Console().print()
+    tell("train --dataset NAME fetches a published one; --wide shows layouts and the constants of propensities")
+
+
+def _print_wide(rows: list[dict[str, Any]]) -> None:
     """Print one line a dataset, as wide as it needs to be."""
     lines: list[tuple[str, ...]] = [
         ("name", "short", "features", "labels", "train", "test", "A", "B", "layout", "here")

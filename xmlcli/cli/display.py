@@ -1,33 +1,39 @@
-"""Show a run on stderr: a line for each call, and on a terminal a progress bar for work of over two seconds."""
+"""Show a run on stderr: a line for each call that has ended, and on a terminal what is going on now."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from xmlcli.cli.say import tell
+from xmlcli.cli.say import loudness, tell
 from xmlcli.machine.terminal import shown
 from xmlcli.stages.call import Call
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-SHOW_AFTER_SECONDS = 2.0
+_FIRST = "no output yet"
+_LOGGER = logging.getLogger("xmlcli")
 
 
-class Display:
-    """Shows what a `Session` reports; between the start and the end of a call it may have a live bar."""
+class Display(logging.Handler):
+    """Shows what a `Session` reports; on a terminal the running call has a bar, with an amount while it counts.
 
-    def __init__(self, *, live: bool) -> None:
-        self._live = live
+    It also listens to the log, for that inner loops are compiled.
+    """
+
+    def __init__(self, *, live: bool, is_first: bool = False) -> None:
+        """`live`: stderr is a terminal; `is_first`: nothing of the run was there before, which is then no reason."""
+        super().__init__(logging.INFO)
+        self._live, self._is_first = live, is_first
         self._bars: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._call: Call | None = None
-        self._reason = ""
-        self._started = time.monotonic()
+        self._task: TaskID | None = None
+        self._name, self._reason = "", ""
+        self._compiling = False
 
     def on_skip(self, call: Call, reason: str) -> None:
         """Show that a call is current."""
@@ -35,39 +41,54 @@ class Display:
         self._line(call, reason, "bright_black")
 
     def on_start(self, call: Call, reason: str) -> None:
-        """Note that a call begins, and why."""
-        self.close()
-        self._call, self._reason, self._started = call, reason, time.monotonic()
+        """Show that a call begins, and remember why."""
+        self._name = call.name
+        self._reason = "" if self._is_first and reason == _FIRST else f" ({reason})"
+        self.wait(call.name)
+
+    def wait(self, what: str) -> None:
+        """Show on a terminal that something goes on of which no amount is known."""
+        self._show(what, 0, None)
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show how far the running call is, if stderr is a terminal and the call takes long."""
-        if not self._live or time.monotonic() - self._started < SHOW_AFTER_SECONDS:
-            return
-        if self._bars is None:
-            self._bars = _bars()
-            self._bars.start()
-        name = self._call.name if self._call else ""
-        if label not in self._tasks:
-            for task in self._tasks.values():
-                self._bars.remove_task(task)
-            text = shown(f"{name}: {label}" if name else label)
-            self._tasks = {label: self._bars.add_task(text, total=total, completed=done)}
-        self._bars.update(self._tasks[label], completed=done, total=total)
+        """Show on a terminal how far the running call is; work that has ended has no amount any more."""
+        text = f"{self._name}: {label}" if self._name else label
+        self._show(text, done, total if done < total else None)
 
     def on_done(self, call: Call, seconds: float) -> None:
         """Show that a call has finished."""
         self.close()
-        self._line(call, f"{seconds:.1f} s ({self._reason})", "green")
+        self._line(call, f"{seconds:.1f} s{self._reason}", "green")
+        self._name = ""
 
     def note(self, text: str) -> None:
         """Say more of the call that has finished, under its line."""
         tell(f"{'' if self._live else ' ' * 9}{'':<16} {text}")
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say once that inner loops are compiled, which takes long."""
+        if record.name == "xmlcli.kernels.compiled" and not self._compiling:
+            self._compiling = True
+            if not self._live:
+                tell(f"{'':<26}{record.getMessage()}")
+            self.wait(f"{self._name}: {record.getMessage()}" if self._name else record.getMessage())
+
     def close(self) -> None:
         """Remove the bar from the screen."""
         if self._bars is not None:
             self._bars.stop()
-        self._bars, self._tasks = None, {}
+        self._bars, self._task = None, None
+
+    def _show(self, text: str, done: int, total: int | None) -> None:
+        if not self._live:
+            return
+        if self._bars is None or self._task is None:
+            self._bars = _bars()
+            self._task = self._bars.add_task(shown(text), total=total, completed=done)
+            self._bars.start()
+        else:
+            self._bars.update(self._task, description=shown(text), completed=done)
+            self._bars.tasks[0].total = total
 
     def _line(self, call: Call, text: str, color: str) -> None:
         stamp = "" if self._live else time.strftime("%H:%M:%S ")
@@ -75,33 +96,44 @@ class Display:
 
 
 @contextmanager
-def display() -> Iterator[Display]:
-    """Yield a `Display`, live where stderr is a terminal, whose bar is off the screen when the block ends."""
-    showing = Display(live=sys.stderr.isatty())
+def display(what: str = "", *, is_first: bool = False) -> Iterator[Display]:
+    """Yield a `Display`, live where stderr is a terminal, whose bar is off the screen when the block ends.
+
+    `what`: shown at once, until a call begins. `is_first`: as of `Display`.
+    """
+    showing = Display(live=sys.stderr.isatty() and not loudness.quiet, is_first=is_first)
+    if what:
+        showing.wait(what)
+    _LOGGER.addHandler(showing)
     try:
         yield showing
     finally:
+        _LOGGER.removeHandler(showing)
         showing.close()
 
 
 def _bars() -> Progress:
-    """Return bars with amount, rate and time left, on stderr, that vanish when they stop."""
+    """Return bars with amount, rate and time left where they are known, on stderr, that vanish when they stop."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    class RateColumn(TextColumn):
-        """Amount a second."""
+    class AmountColumn(TextColumn):
+        """Amount, amount a second, and seconds left."""
 
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+            if task.total is None:
+                return Text("")
+            left = task.time_remaining
+            parts = [f"{task.completed:,.0f}/{task.total:,.0f}", f"{task.speed:,.0f}/s" if task.speed else ""]
+            parts.append(f"{left:,.0f} s left" if left is not None else "")
+            return Text(" ".join(filter(None, parts)), style="progress.remaining")
 
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(""),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=20),
+        AmountColumn(""),
+        TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     )

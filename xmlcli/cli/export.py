@@ -11,7 +11,7 @@ from xmlcli.cli.options import Options, with_options
 from xmlcli.cli.say import say
 
 
-@with_options
+@with_options("device", "seed", "max_documents", "text_column", "labels_column", "label_separator")
 def export_cli(
     options: Options,
     target: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; new, or an older model.")],

@@ -55,7 +55,7 @@ def fetch_shown(name: str, data: Path, addresses: list[str] | None) -> DatasetFo
     assert known is not None
     sources = addresses if addresses is not None else list(known.addresses)
     if sources:
-        tell(f"fetching {known.name} ({known.size() or 'size not published'}) from {sources[0]}")
+        tell(f"fetching {known.name} ({known.size() or 'size not published'}) from {sources[0].partition('?')[0]}")
     with display() as shown:
         folder = fetch_known(known, data, addresses=addresses, progress=shown.progress)
     checked = f"with the published {known.size()}" if known.counted() else "its counts are not published"

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 
-import typer
+from xmlcli.cli.say import loudness, tell
 
 
 class LogLines(logging.Handler):
-    """Prints warnings in yellow, without the control characters that a file's name or content may hold."""
+    """Prints warnings in yellow, and where one is verbose what else is logged, without control characters."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
         self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one line."""
+        """Print one line; a warning once."""
         text = "".join(c if c.isprintable() else "\ufffd" for c in record.getMessage())
-        if text not in self._shown:
+        if record.levelno < logging.WARNING:
+            tell(f"{record.name}: {text}", "bright_black")
+        elif text not in self._shown:
             self._shown.add(text)
-            typer.secho(f"warning: {text}", err=True, fg="yellow")
+            tell(f"warning: {text}", "yellow")
 
 
 def show_log() -> None:
     """Print what the library logs from now on."""
-    logging.getLogger("xmlcli").handlers = [LogLines()]
+    logger = logging.getLogger("xmlcli")
+    logger.setLevel(logging.INFO)  # the display listens too
+    logger.handlers = [LogLines(logging.INFO if loudness.verbose else logging.WARNING)]

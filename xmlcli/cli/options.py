@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -17,9 +19,10 @@ from xmlcli.config.pipeline_files import find_pipeline
 from xmlcli.config.sections import Config
 from xmlcli.errors import UsageError
 from xmlcli.stages.call import RunId
-from xmlcli.storage.workspace import Workspace, check_name
+from xmlcli.storage.workspace import Ref, Workspace, check_name
 
-_PREPARE_OPTIONS = ("max_documents", "text_column", "labels_column", "label_separator")
+_TABLE_OPTIONS = ("text_column", "labels_column", "label_separator")
+_PREPARE_OPTIONS = ("max_documents", *_TABLE_OPTIONS, "group_column", "test_fraction")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Options:
     ] = None
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Use pipelines/NAME.yaml, and keep its run apart.")
+    ] = None
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's own name. Default: the dataset's, and the profile's.")
     ] = None
     root: Annotated[Path, typer.Option(help="Where artifacts/, metrics/, runs/ and scratch/ lie.")] = Path()
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute.")] = "auto"
@@ -45,6 +51,12 @@ class Options:
     ] = None
     labels_column: Annotated[str | None, typer.Option(metavar="NAME", help="Of such a file: the labels.")] = None
     label_separator: Annotated[str | None, typer.Option(metavar="TEXT", help="What separates labels there.")] = None
+    group_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of such a file: what documents share that belong together.")
+    ] = None
+    test_fraction: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of such a file alone: share kept for test. Default: 0.1.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -56,36 +68,87 @@ class Opened:
     config: Config
     overrides: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def source(self) -> str:
+        """Where the dataset lies, or its name where the program makes it; empty where it is not on this machine."""
+        from xmlcli.datasets.find import data_folders, locate
+        from xmlcli.errors import DatasetError
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Make a Typer command of a function whose first parameter is an `Options`, spelling its fields as options."""
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
-    hints = get_type_hints(Options, include_extras=True)
-    shared = [
-        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
-        for f in fields(Options)
-    ]
-    names = {p.name for p in shared}
+        try:
+            folder = locate(self.run.dataset, data_folders(self.workspace.root))
+        except DatasetError:
+            return ""
+        return folder.name if folder.path is None else str(folder.path.resolve())
 
-    def wrapper(**values: Any) -> None:
-        options = Options(**{name: value for name, value in values.items() if name in names})
-        command(options, **{name: value for name, value in values.items() if name not in names})
 
-    parameters = [*shared, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own)]
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    wrapper.__doc__ = command.__doc__
-    wrapper.__name__ = command.__name__
-    return wrapper
+def with_options(*idle: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make Typer commands of functions whose first parameter is an `Options`, spelling its fields as options.
+
+    A command's own options come first. `idle` are fields that have no effect on it: its help does not show them, and
+    it warns where they are given.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        names = {f.name for f in fields(Options)}
+
+        def wrapper(**values: Any) -> None:
+            options = Options(**{name: value for name, value in values.items() if name in names})
+            for name in idle:
+                if getattr(options, name) != getattr(Options, name):
+                    tell(f"warning: --{name.replace('_', '-')} has no effect here", "yellow")
+            command(options, **{name: value for name, value in values.items() if name not in names})
+
+        shared = _shared_parameters(idle)
+        parameters = [*(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        wrapper.__doc__ = command.__doc__
+        wrapper.__name__ = command.__name__
+        return wrapper
+
+    return decorate
+
+
+def _shared_parameters(idle: Collection[str]) -> list[inspect.Parameter]:
+    """Return a parameter for each field of `Options`, in a panel of their own."""
+    hints, parameters = get_type_hints(Options, include_extras=True), []
+    for f in fields(Options):
+        plain, option = get_args(hints[f.name])
+        option = copy(option)
+        option.rich_help_panel, option.hidden = _panel(f.name), f.name in idle
+        annotation = Annotated[plain, option]  # type: ignore[valid-type]
+        parameters.append(
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=annotation)
+        )
+    return parameters
+
+
+def _panel(name: str) -> str:
+    if name in _TABLE_OPTIONS:
+        return "Tables"
+    return "The run" if name in ("dataset", "profile", "name", "root") else "Settings"
 
 
 def named_run(options: Options) -> RunId:
     """Return the run that the options name. Raises UsageError without a dataset, or where its name can be none."""
     if not options.dataset:
         raise UsageError("no dataset named", remedy="add --dataset NAME; demo is always there")
-    run = RunId(options.dataset, options.profile)
-    check_name(run.name, "dataset")
+    run = RunId(options.dataset, options.profile, options.name)
+    check_name(run.name, "dataset" if options.name is None else "run")
     return run
+
+
+def check_known(run: RunId, root: Path) -> None:
+    """Raise DatasetError where there is no dataset of the run's, and nothing has been made of one."""
+    from xmlcli.datasets.find import data_folders, locate
+    from xmlcli.errors import AbsentDatasetError
+
+    workspace = Workspace(root, run.name)
+    if workspace.snapshot_path.exists() or workspace.artifact(Ref("prepared")).exists():
+        return
+    with suppress(AbsentDatasetError):  # train fetches it
+        locate(run.dataset, data_folders(root))
 
 
 def given_settings(options: Options) -> dict[str, Any]:
@@ -98,9 +161,11 @@ def given_settings(options: Options) -> dict[str, Any]:
 def open_run(options: Options) -> Opened:
     """Find the pipeline file of a run and read it with all overrides.
 
-    Raises UsageError without a dataset, ConfigError for a pipeline that cannot be used.
+    Raises UsageError without a dataset, DatasetError where nothing of that name is known, ConfigError for a pipeline
+    that cannot be used.
     """
     run, overrides = named_run(options), given_settings(options)
+    check_known(run, options.root)
     path = find_pipeline(run.dataset_name, run.profile)
     config = load_config(path, overrides)
     for warning in unused_overrides(config, overrides):
@@ -110,4 +175,4 @@ def open_run(options: Options) -> Opened:
 
 def for_run(options: Options, run: RunId) -> Options:
     """Return the options with another run's dataset and profile."""
-    return replace(options, dataset=run.dataset, profile=run.profile)
+    return replace(options, dataset=run.dataset, profile=run.profile, name=run.called)

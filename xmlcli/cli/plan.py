@@ -19,7 +19,7 @@ from xmlcli.storage.workspace import check_name
 TABLE = Path("params.yaml")
 
 
-@with_options
+@with_options("device")
 def plan_cli(
     options: Options,
     add: Annotated[str | None, typer.Option(metavar="NAME", help="Add a dataset to what dvc repro runs.")] = None,
@@ -51,12 +51,12 @@ def show(options: Options, *, verify: bool = False) -> bool:
     """
     from xmlcli.runs import dvc_table
 
-    runs = [RunId(options.dataset, options.profile)] if options.dataset else dvc_table.read_runs(TABLE)
+    runs = [RunId(options.dataset, options.profile, options.name)] if options.dataset else dvc_table.read_runs(TABLE)
     if not runs:
         raise UsageError("no run to plan", where=str(TABLE), remedy="add --dataset NAME")
     sound = [_show_run(for_run(options, run), verify=verify) for run in runs]
     if TABLE.exists() and not dvc_table.is_written(TABLE, _table(dvc_table.read_runs(TABLE))):
-        typer.secho(f"{TABLE} is older than the pipeline files: xmlcli plan --write", err=True, fg="yellow")
+        tell(f"{TABLE} is older than the pipeline files: xmlcli plan --write", "yellow")
     return all(sound)
 
 
@@ -66,11 +66,11 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
 
     runs = dvc_table.read_runs(TABLE)
     if add:
-        run = RunId(add, options.profile)
+        run = RunId(add, options.profile, options.name)
         _check_addable(run, options.root)
         runs = [*(r for r in runs if r.name != run.name), run]
     if remove:
-        gone = RunId(remove, options.profile).name
+        gone = RunId(remove, options.profile, options.name).name
         if gone not in [r.name for r in runs]:
             names = ", ".join(r.name for r in runs)
             raise UsageError(f"no run {gone!r} in the table", where=str(TABLE), expected=f"one of {names}")
@@ -80,9 +80,9 @@ def edit_table(options: Options, *, add: str | None, remove: str | None, write: 
         say(f"{run.name}: {sum(row['run'] == run.name for row in table['cycles'].values())} cycles")
     if write:
         dvc_table.write(TABLE, table)
-        typer.secho(f"{TABLE} written; dvc repro runs it", err=True)
+        tell(f"{TABLE} written; dvc repro runs it")
     else:
-        typer.secho("nothing written; add --write", err=True)
+        tell("nothing written; add --write")
 
 
 def _show_run(options: Options, *, verify: bool) -> bool:
@@ -143,7 +143,7 @@ def _check_addable(run: RunId, root: Path) -> None:
             found=run.dataset,
             remedy="put or link the folder under data/, or name its parent in XMLCLI_DATA, and add it by name",
         )
-    check_name(run.name, "dataset")
+    check_name(run.name, "dataset" if run.called is None else "run")
     try:
         locate(run.dataset, data_folders(root))
     except DatasetError as error:

@@ -10,6 +10,7 @@ import typer
 
 from xmlcli.cli.display import display
 from xmlcli.cli.options import Opened, Options, open_run
+from xmlcli.cli.say import color_of
 from xmlcli.machine.terminal import shown
 from xmlcli.stages.call import Call
 
@@ -22,7 +23,7 @@ def joined_ranks(options: Options) -> AbstractContextManager[Ranks]:
     """Return a context manager that yields this process's `Ranks`, among those that torchrun started, if it did."""
 
     def print_error(line: str) -> None:
-        typer.secho(f"xmlcli: {shown(line)}", file=sys.__stderr__, fg="red")
+        typer.secho(f"xmlcli: {shown(line)}", file=sys.__stderr__, fg=color_of("red"))
 
     from xmlcli.distributed.launch import joined
 
@@ -34,10 +35,9 @@ def run_calls(
     *, keep: bool = True,
 ) -> Status | None:  # fmt: skip
     """Run the calls that are not current, and show their progress; return what `runner.run` returns."""
-    from xmlcli.distributed.ranks import ALONE
-    from xmlcli.runs import runner
-
-    with display() as shown:
+    with display("loading", is_first=not opened.workspace.snapshot_path.exists()) as shown:
+        from xmlcli.distributed.ranks import ALONE
+        from xmlcli.runs import runner
 
         def on_done(call: Call, seconds: float) -> None:
             shown.on_done(call, seconds)
@@ -50,6 +50,7 @@ def run_calls(
             device=options.device,
             ranks=ranks or ALONE,
             overrides=opened.overrides,
+            source=opened.source,
             keep=keep,
             progress=shown.progress,
             on_skip=shown.on_skip,

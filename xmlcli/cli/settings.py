@@ -5,7 +5,7 @@ from __future__ import annotations
 from xmlcli.cli.options import Options, open_run, with_options
 
 
-@with_options
+@with_options("device")
 def settings_cli(options: Options) -> None:
     """Write all settings of a run to runs/RUN/settings.yaml, those of its pipeline's bases included.
 

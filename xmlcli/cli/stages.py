@@ -1,4 +1,4 @@
-"""`xmlcli prepare`, `init-clf`, `embed-labels`, `shortlist` and `train-clf`: each runs one stage."""
+"""`xmlcli prepare`, `init-clf`, `embed-labels`, `shortlist`, `train-clf`, `combine`, `finish`: each runs one stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmlcli.cli.running import run_stage
 Cycle = Annotated[int, typer.Option(min=1, help="Which cycle.")]
 
 
-@with_options
+@with_options("device")
 def prepare_cli(options: Options) -> None:
     """Make features, labels and a validation split of a raw dataset.
 
@@ -24,7 +24,7 @@ def prepare_cli(options: Options) -> None:
     run_stage(replace(options, device="cpu"), "prepare")
 
 
-@with_options
+@with_options()
 def init_clf_cli(options: Options) -> None:
     """Make the untrained encoder and classifiers, the model of cycle 0.
 
@@ -35,7 +35,7 @@ def init_clf_cli(options: Options) -> None:
     run_stage(options, "init-clf")
 
 
-@with_options
+@with_options()
 def embed_labels_cli(options: Options, cycle: Cycle) -> None:
     """Phase 1: train the label embeddings of a cycle.
 
@@ -47,7 +47,7 @@ def embed_labels_cli(options: Options, cycle: Cycle) -> None:
     run_stage(options, "embed-labels", cycle)
 
 
-@with_options
+@with_options()
 def shortlist_cli(options: Options, cycle: Cycle) -> None:
     """Phase 2: find the nearest labels of every training document.
 
@@ -58,7 +58,7 @@ def shortlist_cli(options: Options, cycle: Cycle) -> None:
     run_stage(options, "shortlist", cycle)
 
 
-@with_options
+@with_options()
 def train_clf_cli(options: Options, cycle: Cycle) -> None:
     """Phase 3: train encoder and classifiers on the shortlists of a cycle.
 
@@ -67,3 +67,26 @@ def train_clf_cli(options: Options, cycle: Cycle) -> None:
     Example: xmlcli train-clf --dataset demo --cycle 1
     """
     run_stage(options, "train-clf", cycle)
+
+
+@with_options()
+def combine_cli(options: Options, cycle: Cycle) -> None:
+    """Fit the combination of scores on the validation documents.
+
+    The model of the cycle has not learnt from them. What is fitted here, coefficients and probabilities, is used to
+    predict.
+
+    Example: xmlcli combine --dataset demo --cycle 2
+    """
+    run_stage(options, "combine", cycle)
+
+
+@with_options()
+def finish_cli(options: Options, cycle: Cycle) -> None:
+    """Let the model of the last cycle learn from the validation documents too.
+
+    The linear classifiers of their labels are trained anew, on all documents.
+
+    Example: xmlcli finish --dataset demo --cycle 2
+    """
+    run_stage(options, "finish", cycle)

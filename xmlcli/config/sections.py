@@ -37,14 +37,19 @@ class PrepareConfig:
     """Tables only: the column with the labels."""
     label_separator: Annotated[str, Length(1, THOUSAND)]
     """Tables only: what separates the labels of a document where they are no list."""
+    group_column: Text | None
+    """Tables only: the column that tells which documents belong together (one author's, one title's); the parts that
+    are set aside for test and validation hold whole groups. null: each document for itself."""
+    test_fraction: Annotated[float, Range(0.0, 0.5)]
+    """Tables without a test file only: share of the documents set aside for test, drawn at random; 0: none."""
     validation_fraction: Annotated[float, Range(0.0, 0.5)]
-    """Share of the training documents set aside for validation."""
+    """Share of the training documents set aside for validation, drawn at random."""
     validation_documents: CountOrZero
     """At most so many validation documents."""
     char_ngrams: Annotated[int, Range(2, 4)] | None
-    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words alone."""
+    """Raw text only: n of the words' character n-grams, which are features beside the words; null for words only."""
     char_ngrams_below: Count
-    """Raw text only: texts of so many words on average, or more, go by words alone."""
+    """Raw text only: texts of so many words on average, or more, get words only."""
     min_df: Count
     """Raw text only: documents a feature must occur in."""
     sublinear_tf: bool
@@ -164,7 +169,7 @@ class ClfConfig:
 
 @dataclass(frozen=True)
 class LinearConfig:
-    """The sparse part of phase 3, in stage train-clf."""
+    """The linear one-vs-rest part of phase 3, in stage train-clf."""
 
     enabled: bool
     """Train a linear classifier on the words beside the dense one, in the last cycle."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from xmlcli.datasets.formats import layouts
 from xmlcli.datasets.formats.layouts import DEMO
+from xmlcli.datasets.formats.streams import plain_suffix
 from xmlcli.datasets.published.catalogue import DEFAULT_PROPENSITY, KnownDataset, find_known, known_names, simplified
 from xmlcli.errors import AbsentDatasetError, DatasetError
 
@@ -78,12 +79,12 @@ def locate(dataset: str, folders: Sequence[Path]) -> DatasetFolder:
     """
     if dataset.lower() == DEMO:
         return DatasetFolder(DEMO, None, DEMO)
-    if _is_path(dataset) or layouts.is_table(Path(dataset)):
+    if _is_path(dataset) or _is_file_name(dataset):
         path = as_path(dataset)
         if path.is_dir():
             return open_folder(path)
         if not path.exists():
-            raise DatasetError(f"no dataset at {dataset}", expected="a folder or a table", found="nothing there")
+            raise _no_file(path, dataset)
         return _open_file(path)
     known = find_known(dataset)
     wanted = [simplified(name) for name in (known.names if known else (dataset,))]
@@ -107,6 +108,20 @@ def as_path(text: str) -> Path:
 
 def _is_path(dataset: str) -> bool:
     return os.sep in dataset or bool(os.altsep and os.altsep in dataset) or dataset in (".", "..", "~")
+
+
+def _is_file_name(dataset: str) -> bool:
+    """Whether a name without a folder is that of a file, there or not, and of no dataset."""
+    path = Path(dataset)
+    return plain_suffix(path) in layouts.TABLE_SUFFIXES or (path.is_file() and bool(path.suffix))
+
+
+def _no_file(path: Path, dataset: str) -> DatasetError:
+    """A path at which there is nothing; names of files beside it that are like it."""
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=2)
+    meant = f", did you mean {' or '.join(str(path.with_name(name)) for name in near)}?" if near else ""
+    return DatasetError(f"no dataset at {dataset}{meant}", expected="a folder or a table", found="nothing there")
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -140,7 +155,7 @@ def _open_file(path: Path) -> DatasetFolder:
             f"no dataset at {path}",
             expected=f"a folder, or a file that ends in {' or '.join(layouts.TABLE_SUFFIXES)}",
             found="a file",
-            remedy="save a table as CSV in UTF-8, or as JSONL",
+            remedy="save a table as CSV UTF-8, as Excel workbook (.xlsx), or as JSONL",
         )
     return _made(file_name(path), path, layouts.TABLE, {"train": path})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from xmlcli.datasets.formats import (
 )
 from xmlcli.datasets.formats.layouts import LIBSVM, PECOS, SPLIT_TEXT, TABLE
 from xmlcli.datasets.formats.named import NamedFile, NameTable, read_named
-from xmlcli.datasets.formats.raw import RawDataset, RawSplit, ReadSplits, TableColumns, read_filter, read_names
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset, RawSplit, ReadSplits, read_filter, read_names
 from xmlcli.datasets.synthetic import demo
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress, silent
@@ -119,7 +121,8 @@ class _Reader:
     def _named_file(self, role: str, names: NameTable) -> NamedFile:
         path, most, progress = self._files[role], self._limit(role), self._progress
         if self._folder.layout == TABLE:
-            return table.read_split(path, self._columns, names, max_documents=most, progress=progress)
+            columns = self._columns if role == "train" else replace(self._columns, group=None)
+            return table.read_split(path, columns, names, max_documents=most, progress=progress)
         if self._folder.layout == LIBSVM:
             return libsvm.read_split(path, names, max_documents=most, progress=progress)
         labels = self._files[f"{role}_labels"]

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.datasets.formats.matrices import read_entries
-from xmlcli.datasets.formats.raw import FileProblems, RawDataset
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.formats.streams import decoded, numbered_lines, plain_suffix
 from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.errors import DatasetError

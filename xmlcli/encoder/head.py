@@ -73,13 +73,13 @@ class HeadPass:
 
 
 def _where_positive(grad: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = torch.ops.aten.threshold_backward(grad, values, 0)
-    return found
+    masked: torch.Tensor = torch.ops.aten.threshold_backward(grad, values, 0)
+    return masked
 
 
 def _of_gelu(grad: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = torch.ops.aten.gelu_backward(grad, values)
-    return found
+    by_values: torch.Tensor = torch.ops.aten.gelu_backward(grad, values)
+    return by_values
 
 
 _GRADIENTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {

@@ -28,10 +28,10 @@ def spectral_tokens(words: sp.csr_matrix, dim: int, seed: int, ranks: Ranks = AL
     collection has fewer singular vectors than `dim`; the other columns are zero. Of several ranks each gives its
     labels.
     """
-    found = np.zeros((words.shape[1], dim), np.float32)
+    vectors = np.zeros((words.shape[1], dim), np.float32)
     V = right_singular_vectors(words, dim, seed, ranks)
-    found[:, : V.shape[1]] = V
-    return found
+    vectors[:, : V.shape[1]] = V
+    return vectors
 
 
 def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks = ALONE) -> Floats:
@@ -47,8 +47,8 @@ def right_singular_vectors(A: sp.csr_matrix, rank: int, seed: int, ranks: Ranks 
     values, U = scipy.linalg.eigh(ranks.all_reduce_sum(_gram(sparse_product(A, V))))
     falling = np.flatnonzero(values > _SMALLEST * values.max(initial=0))[::-1][:rank]
     V = V @ U[:, falling].astype(np.float32)
-    found: Floats = V * np.sign(np.take_along_axis(V, np.abs(V).argmax(axis=0)[None], axis=0))
-    return found
+    signs = np.sign(np.take_along_axis(V, np.abs(V).argmax(axis=0)[None], axis=0))
+    return np.asarray(V * signs)
 
 
 def _gram(table: Floats) -> npt.NDArray[np.float64]:

@@ -25,8 +25,8 @@ def word_centroids(X: sp.csr_matrix, Y: sp.csr_matrix, label_text: sp.csr_matrix
         for at in range(first, last, _LABELS):
             rows = slice(at, min(at + _LABELS, last))
             sums = labels[rows] @ X
-            found = weigh_rows(sums if label_text is None else (sums + label_text[rows]).tocsr(), None)
-            blocks[at] = without_smallest(found)
+            centroids = weigh_rows(sums if label_text is None else (sums + label_text[rows]).tocsr(), None)
+            blocks[at] = without_smallest(centroids)
 
     over_rows(labels.shape[0], some)
     return sp.vstack([blocks[at] for at in sorted(blocks)], format="csr")

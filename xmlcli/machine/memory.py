@@ -14,6 +14,7 @@ _WITHOUT_MEMORY = (
     "cannot allocate memory",
     "cannot apply additional memory protection",
     "unable to allocate memory",
+    "bad_alloc",  # C++
 )
 
 
@@ -26,8 +27,15 @@ def ran_out(error: BaseException) -> bool:
             return True
         if isinstance(seen, RuntimeError | ImportError | OSError) and any(part in words for part in _WITHOUT_MEMORY):
             return True
+        if isinstance(seen, SystemError) and _is_limited():
+            return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def _is_limited() -> bool:
+    """Whether there is a limit of memory (ulimit -v): then an extension that fails without a word had none left."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def peak_memory() -> int:

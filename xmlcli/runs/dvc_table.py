@@ -1,9 +1,11 @@
 """The table that dvc.yaml reads: params.yaml, written from the plan because templates do no arithmetic.
 
-runs:        <run>: {options}
-embeddings:  <run>-<cycle>: {run, options, cycle, previous, carried}
-cycles:      <run>-<cycle>: {run, options, cycle, previous, proposed}
-evaluations: <run>-<cycle>: {run, options, cycle, labels}
+runs:         <run>: {options}
+embeddings:   <run>-<cycle>: {run, options, cycle, previous, carried}
+cycles:       <run>-<cycle>: {run, options, cycle, previous, proposed}
+combinations: <run>-<cycle>: {run, options, cycle, labels}
+finished:     <run>-<cycle>: {run, options, cycle, next}
+evaluations:  <run>-<cycle>: {run, options, cycle, clf, labels}
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _HEADER = "# Written by `xmlcli plan --write` and read by dvc.yaml. To add a dat
 
 def table(runs: Sequence[tuple[RunId, Config]]) -> Table:
     """Return the table of runs, each with its settings."""
-    result: Table = {"runs": {}, "embeddings": {}, "cycles": {}, "evaluations": {}}
+    result: Table = {"runs": {}, "embeddings": {}, "cycles": {}, "combinations": {}, "finished": {}, "evaluations": {}}
     for run, config in runs:
         common = {"options": run.options}
         result["runs"][run.name] = common
@@ -41,8 +43,12 @@ def table(runs: Sequence[tuple[RunId, Config]]) -> Table:
                     "previous": call.cycle - 1,
                     "proposed": f"cycle{proposed.cycle}/{proposed.kind}",
                 }
+            elif call.stage == "combine":
+                result["combinations"][key] = row | {"labels": call.inputs["labels"].cycle}
             elif call.stage == "evaluate":
-                result["evaluations"][key] = row | {"labels": call.inputs["labels"].cycle}
+                result["evaluations"][key] = row | {kind: call.inputs[kind].cycle for kind in ("clf", "labels")}
+            elif call.stage == "finish":
+                result["finished"][key] = row | {"next": call.output.cycle}
     return result
 
 
@@ -82,4 +88,4 @@ def _run(options: str) -> RunId:
     """Return the run that `RunId.options` wrote."""
     words = options.split()
     values = dict(zip(words[::2], words[1::2], strict=False))
-    return RunId(values.get("--dataset", ""), values.get("--profile"))
+    return RunId(values.get("--dataset", ""), values.get("--profile"), values.get("--name"))

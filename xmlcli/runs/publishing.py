@@ -49,8 +49,9 @@ def publish(session: Session, plan: Sequence[Call], *, trained: bool) -> Status 
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     is_same_model = before is not None and _of_model(before.identities) == _of_model(identities)
     finished = before.finished if before and is_same_model and not trained else now
+    source = session.source or (before.source if before else "")
     training = Training(
-        slot, run, session.config, session.overrides, identities, session.workspace.verified_path, finished
+        slot, run, session.config, session.overrides, identities, session.workspace.verified_path, finished, source
     )
     if not fits:
         _write(training, sources, records)

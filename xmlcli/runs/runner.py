@@ -6,6 +6,7 @@ beside it what making the output took.
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shutil
@@ -37,6 +38,7 @@ from xmlcli.storage.atomic import atomic_file
 from xmlcli.storage.workspace import Workspace, lock
 from xmlcli.version import __version__
 
+_LOG = logging.getLogger(__name__)
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "nmslib")
 
 
@@ -46,7 +48,8 @@ def _ignore(call: Call, what: str | float) -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """What all calls of one run share. `overrides` only go on record: the config holds them already.
+    """What all calls of one run share. `overrides` only go on record: the config holds them already. So does `source`,
+    where the dataset lies.
 
     `keep`: while artifacts are made again, the complete training there was goes on answering.
     Of several `ranks` each has a session; rank 0 plans, holds the lock and writes, the others do their part.
@@ -57,6 +60,7 @@ class Session:
     device: str = "auto"
     ranks: Ranks = ALONE
     overrides: dict[str, Any] = field(default_factory=dict)
+    source: str = ""
     keep: bool = True
     progress: Progress = silent
     registry: Registry = find_stage
@@ -82,8 +86,10 @@ def run(session: Session, calls: Sequence[Call], plan: Sequence[Call]) -> Status
         for call in calls:
             reason = session.ranks.broadcast(partial(why_not_current, session, call))
             if reason is None:
+                _LOG.info("%s is current", call.name)
                 session.on_skip(call, "current")
             else:
+                _LOG.info("%s begins: %s", call.name, reason)
                 session.on_start(call, reason)
                 if is_first and not session.keep:
                     publishing.withdraw(session.workspace)
@@ -155,6 +161,7 @@ def _make(session: Session, call: Call, plan: Sequence[Call]) -> float:
     }
     files.write_json(workspace.record(call.name), record)
     shutil.rmtree(job.scratch)
+    _LOG.info("%s has taken %.1f s", call.name, seconds)
     return seconds
 
 
@@ -209,6 +216,8 @@ def _write_run(session: Session, call: Call) -> None:
     record = {
         "dataset": call.run.dataset,
         "profile": call.run.profile,
+        "name": call.run.called,
+        "source": session.source,
         "overrides": session.overrides,
         "cycles": session.config.cycles,
     }

@@ -31,7 +31,7 @@ from xmlcli.storage.workspace import Ref, Workspace, holder
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 _HIGHEST = 10**9
 
 
@@ -42,8 +42,9 @@ class Training:
     Attributes:
         workspace: where its files lie; of a published one the folder that its snapshot names.
         identities: the manifest's sha256 of every artifact.
-        finished: when a command last completed it, as ISO 8601.
         verified_path: the run's record of files that were compared with their hashes.
+        finished: when a command last completed it, as ISO 8601.
+        source: where its dataset lay, or the name of one that the program makes; empty where that is not known.
     """
 
     workspace: Workspace
@@ -53,6 +54,7 @@ class Training:
     identities: Mapping[Ref, str | None]
     verified_path: Path = field(compare=False)
     finished: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
 
     @cached_property
     def plan(self) -> list[Call]:
@@ -221,16 +223,19 @@ def key_of(ref: Ref) -> str:
 
 def describe(training: Training) -> dict[str, Json]:
     """Return the content of snapshot.json."""
-    return {
+    content = {
         "format": FORMAT,
         "slot": int(training.workspace.root.name),
         "dataset": training.run.dataset,
         "profile": training.run.profile,
+        "name": training.run.called,
+        "source": training.source,
         "overrides": dict(training.overrides),
         "settings": all_settings(training.config),
         "artifacts": {key_of(ref): sha256 for ref, sha256 in training.identities.items()},
         "finished": training.finished,
     }
+    return files.sealed(content)
 
 
 def _read(workspace: Workspace, run: RunId | None) -> Training:
@@ -250,6 +255,8 @@ def _parse(content: Json, workspace: Workspace) -> Training:
     """Return the training that snapshot.json describes; ValueError, TypeError, KeyError or ConfigError otherwise."""
     if not isinstance(content, dict) or content["format"] != FORMAT:
         raise ValueError(f"another form than {FORMAT}")
+    if content != files.sealed(content):
+        raise ValueError("it does not say what was written")
     slot, run = content["slot"], _run(content)
     if type(slot) is not int or not 0 < slot <= _HIGHEST:
         raise ValueError("slot is no number of a folder")
@@ -259,17 +266,20 @@ def _parse(content: Json, workspace: Workspace) -> Training:
         raise ValueError("artifacts are not those of its plan")
     identities = {ref: hashes[key_of(ref)] for ref in outputs}
     slot_workspace, finished = workspace.slot(slot), str(content["finished"])
-    return Training(slot_workspace, run, config, content["overrides"], identities, workspace.verified_path, finished)
+    overrides, source = content["overrides"], str(content.get("source") or "")
+    return Training(slot_workspace, run, config, overrides, identities, workspace.verified_path, finished, source)
 
 
 def _run(content: Json) -> RunId:
     """Return the run that a record names; ValueError, TypeError or KeyError where it names none."""
-    dataset, profile = content["dataset"], content["profile"]
+    dataset, profile, called = content["dataset"], content["profile"], content.get("name")
     if not isinstance(dataset, str) or not isinstance(profile, str | None) or "\0" in dataset:
         raise TypeError("dataset and profile are no names")
+    if not isinstance(called, str | None):
+        raise TypeError("the run's name is no text")
     if not isinstance(content["overrides"], dict):
         raise TypeError("overrides are no settings")
-    return RunId(dataset, profile)
+    return RunId(dataset, profile, called)
 
 
 def _damaged(workspace: Workspace, found: str, command: str) -> ArtifactError:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import scipy.sparse as sp
-
 from xmlcli.arrays import Floats
 from xmlcli.config.overrides import flatten
+from xmlcli.distributed.ranks import ALONE
 from xmlcli.features.tfidf import inverse_document_frequency
 from xmlcli.label_embeddings.word_centroids import without_smallest
 from xmlcli.prediction.combination import Combination
@@ -18,6 +17,7 @@ from xmlcli.serving.contents import Frontend, ModelContents, make_contents
 from xmlcli.serving.model import Model
 from xmlcli.shortlists.make_index import SearchVectors
 from xmlcli.stages.engine import ModelArtifacts, load_engine
+from xmlcli.stages.inputs import label_words, learnt_from, matrix
 from xmlcli.storage import artifacts
 from xmlcli.storage.artifacts import Artifact
 from xmlcli.storage.verification import verify_opened
@@ -37,33 +37,37 @@ class TrainedRun:
         self._evaluation = training.read(call.output)
         inputs = {kind: training.read(ref) for kind, ref in call.inputs.items()}
         artifacts.check_agree(inputs)
+        self._combination = inputs.pop("combination")
         self._inputs = ModelArtifacts(**inputs)
         verify_opened(self.artifacts(), training.verified_path)
 
     def model(self) -> Model:
         """Return the model with its full float32 matrices."""
-        return Model(self._engine(), self._frontend())
+        return Model(self._engine(), self._frontend(), about=self._about())
 
     def contents(self) -> ModelContents:
         """Return the quantised model that is exported."""
         engine, by_words = self._engine(), self._config.shortlist.backend == "words"
         prepared, labels = self._inputs.prepared, self._inputs.labels
-        words = prepared.csr("label_words.npz") if by_words else None
+        documents = learnt_from(self._inputs.clf)
+        words = label_words(prepared, documents, ALONE) if by_words else None
         return make_contents(
             engine,
             vectors=SearchVectors(labels.array("Z.npy", mmap=True), labels.array("bonus.npy"), words),
             shortlist=self._config.shortlist,
-            voters=None if engine.voters is None else without_smallest(prepared.csr("X_train.npz")),
+            voters=None if engine.voters is None else without_smallest(
+                matrix(prepared, "X_train.npz", documents, ALONE)
+            ),
             frontend=self._frontend(),
             about=self._about(),
         )
 
     def artifacts(self) -> list[Artifact]:
         """Return the artifacts that prediction needs files of."""
-        return [*self._inputs, self._evaluation]
+        return [*self._inputs, self._combination, self._evaluation]
 
     def _engine(self) -> Engine:
-        combination = Combination.from_json(self._evaluation.json("calibration.json"))
+        combination = Combination.from_json(self._combination.json("combination.json"))
         return load_engine(self._inputs, self._config, combination)
 
     def _frontend(self) -> Frontend:
@@ -76,8 +80,7 @@ class TrainedRun:
         """Return the weights that prepare gave to given features: those of all training documents."""
         if self._inputs.prepared.has("features.json") or not self._config.prepare.use_idf:
             return None
-        documents = [self._inputs.prepared.csr(f"X_{split}.npz") for split in ("train", "validation")]
-        return inverse_document_frequency(sp.vstack(documents, format="csr"))
+        return inverse_document_frequency(self._inputs.prepared.csr("X_train.npz"))
 
     def _about(self) -> dict[str, Any]:
         data = dict(self._inputs.prepared.json("prepared.json"))

@@ -1,8 +1,9 @@
-"""The card of an exported model, in Markdown: what it was trained on, how good it is, how to use it."""
+"""The card of an exported model, in Markdown: what it is for, how to call it, data, figures, limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from xmlcli.metrics import METRIC_NAMES
@@ -16,28 +17,38 @@ def write_card(contents: ModelContents, size: int) -> str:
     about, vocabulary = contents.about, contents.frontend.vocabulary
     name = about.get("dataset", "a collection")
     takes = "texts" if vocabulary is not None else f"vectors of {len(contents.tokens.scale):,} features"
+    takes_text = vocabulary is not None
     lines = [
         f"# Labels of {name}",
         "",
         f"A model of xmlcli {__version__} that ranks {len(contents.bias):,} labels for documents; it takes {takes}.",
-        f"{size / 2**20:.1f} MiB. Scores are {_meaning(contents.combination)}.",
-        *_voters(contents),
+        f"Written on {datetime.now(UTC).date().isoformat()}; {size / 2**20:.1f} MiB.",
         "",
-        "## Use",
+        "## What it is for",
         "",
-        '    xmlcli predict --model DIR --text "..."',
+        f"It proposes labels of {name} for {'texts' if takes_text else 'documents'} like those it was trained on: as a "
+        "ranked list for a person to choose from,",
+        "or without one where a threshold was chosen on documents that it has not seen.",
         "",
-        "    import xmlcli",
-        '    model = xmlcli.load("DIR")',
-        '    model.predict(["..."], k=5)',
+        "## How to call it",
         "",
-        "## Data",
+        *_calls(takes_text),
+        "",
+        "## Training data",
         "",
         *_table(("", ""), about.get("data", {})),
         "",
         "## Figures, percent",
         "",
         *_figures(about.get("metrics", {})),
+        "",
+        "## Calibration",
+        "",
+        f"Scores are {_meaning(contents.combination)}.",
+        "",
+        "## Limits",
+        "",
+        *_limits(contents, takes_text=takes_text),
         "",
         "## Settings",
         "",
@@ -47,18 +58,43 @@ def write_card(contents: ModelContents, size: int) -> str:
     return "\n".join(lines)
 
 
+def _calls(takes_text: bool) -> list[str]:
+    """Return examples, on the command line and in Python."""
+    given, what = ('--text "..."', '["..."]') if takes_text else ("--input FILE.npz", "X")
+    return [
+        f"    xmlcli predict --model DIR {given}",
+        "",
+        "    import xmlcli",
+        '    model = xmlcli.load("DIR")',
+        f"    model.predict({what}, k=5)" + ("" if takes_text else "  # X: CSR, a row a document"),
+    ]
+
+
+def _limits(contents: ModelContents, *, takes_text: bool) -> list[str]:
+    """Return what the model cannot do, and what it holds of its training documents."""
+    limits = [
+        "- It knows the labels it was trained on and no others; of labels with few training documents it knows little.",
+        f"- A label that is not among the {contents.settings.size:,} on a document's shortlist has no score.",
+        "- Where new documents differ from the training documents, figures are lower and high probabilities too high.",
+    ]
+    if takes_text:
+        limits.append("- It knows the words of its training texts; a text without such a word gets frequent labels.")
+    return [*limits, *_voters(contents)]
+
+
 def _voters(contents: ModelContents) -> list[str]:
     if contents.voters is None:
         return []
+    count = len(contents.voters.scale)
     return [
-        f"For its kNN votes it holds the term weights and labels of {len(contents.voters.scale):,} training documents.",
-        "Trained with `--set evaluate.voters=null` it would hold none.",
+        f"- For its kNN votes it holds the term weights and labels of {count:,} training documents.",
+        "  Trained with `--set evaluate.voters=null` it would hold none.",
     ]
 
 
 def _meaning(combination: Combination) -> str:
     if combination.kind == "logistic":
-        return "probabilities, fitted on validation documents"
+        return "probabilities that a label is right, fitted on validation documents"
     return "the authors' sums, from 0 to 1, which are no probabilities"
 
 
@@ -73,9 +109,10 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     flat = {name: value for name, value in metrics.items() if not isinstance(value, dict)}
     splits = {"test": flat, "validation": metrics.get("validation") or {}}
     lines = ["None was measured: there were no documents kept for it."]
+    about = "Test documents had no part in training; by validation documents the scores' weights were chosen."
     ks = sorted({int(name.partition("@")[2]) for values in splits.values() for name in values})
     if ks:
-        lines = [f"| | {' | '.join(f'@{k}' for k in ks)} |", "|---" * (len(ks) + 1) + "|"]
+        lines = [about, "", f"| | {' | '.join(f'@{k}' for k in ks)} |", "|---" * (len(ks) + 1) + "|"]
     for split, values in splits.items():
         for kind in METRIC_NAMES:
             cells = [f"{values[f'{kind}@{k}']:.2f}" if f"{kind}@{k}" in values else "" for k in ks]

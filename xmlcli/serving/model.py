@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from numbers import Real
 from pathlib import Path
@@ -31,13 +31,21 @@ class Model:
 
     Attributes:
         contents: what it was loaded from, or None where it was opened from a run's artifacts.
+        about: the dataset, the figures and the settings of its training, as the card has them.
         label_names: L names; a label without a name is called by its number.
         num_labels: L.
         num_features: F.
         gives_probabilities: whether scores are probabilities; those of the authors' combination are not.
     """
 
-    def __init__(self, engine: Engine, frontend: Frontend, *, contents: ModelContents | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        frontend: Frontend,
+        *,
+        contents: ModelContents | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         """Make a model of an engine, whose combination has been fitted."""
         assert engine.combination is not None, "the combination has been fitted"
         self._engine, self._idf = engine, frontend.idf
@@ -45,6 +53,7 @@ class Model:
         self._curve = engine.combination.curve
         self.gives_probabilities = engine.combination.kind == "logistic"
         self.contents = contents
+        self.about = about or {}
         self.num_labels = len(engine.scores.frequencies)
         self.num_features = engine.encoder.tokens.shape[0]
         if self._features is not None and len(self._features.idf) != self.num_features:
@@ -58,7 +67,7 @@ class Model:
     @classmethod
     def of(cls, contents: ModelContents) -> Model:
         """Return the model that has these contents."""
-        return cls(contents.engine(), contents.frontend, contents=contents)
+        return cls(contents.engine(), contents.frontend, contents=contents, about=contents.about)
 
     def independent_of_blocks(self) -> Model:
         """Return the same model, slower, whose answer to a document does not depend on those asked with it.
@@ -73,6 +82,13 @@ class Model:
     def takes_text(self) -> bool:
         """Whether documents are texts; otherwise they are rows of F features."""
         return self._features is not None
+
+    @property
+    def text_column(self) -> str | None:
+        """The column that texts were read from in training, several with commas between; None where not known."""
+        parameters = self.about.get("parameters")
+        column = parameters.get("prepare.text_column") if isinstance(parameters, Mapping) else None
+        return column if isinstance(column, str) else None
 
     def __repr__(self) -> str:
         """Say what the model takes and gives."""
@@ -107,7 +123,14 @@ class Model:
 
         The scores of the authors' combination are no probabilities, but lie between 0 and 1 too. Raises UsageError.
         """
-        labels, scores = self.top_k_log_odds(documents, k, progress=progress)
+        return self._probable(*self.top_k_log_odds(documents, k, progress=progress))
+
+    def top_k_of(self, X: sp.csr_matrix, k: int) -> tuple[Ints, Floats]:
+        """Return what `top_k` returns, for rows that `features` returned."""
+        return self._probable(*self._ranked(X, k, silent))
+
+    def _probable(self, labels: Ints, scores: Floats) -> tuple[Ints, Floats]:
+        """Return labels with probabilities in place of log-odds."""
         probabilities = expit(scores) if self.gives_probabilities else np.maximum(scores, 0)
         return labels, probabilities.astype(np.float32)
 
@@ -115,7 +138,10 @@ class Model:
         """Return the labels of `top_k` with their log-odds, or with the authors' sums; -inf for padding."""
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise UsageError("k has to be a whole number, 1 or more", found=repr(k))
-        X = self.features(documents)
+        return self._ranked(self.features(documents), k, progress)
+
+    def _ranked(self, X: sp.csr_matrix, k: int, progress: Progress) -> tuple[Ints, Floats]:
+        """Return the k best labels of rows of features, and their log-odds."""
         k = min(k, self.num_labels)
         labels, scores = self._engine.top_k(X, k, progress=progress)
         return labels, log_odds(scores, self._curve)

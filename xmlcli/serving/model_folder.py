@@ -95,16 +95,14 @@ def _write_files(folder: Path, contents: ModelContents) -> None:
 
 def _read_manifest(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     """Return the size and sha256 of each file by name, all names being of this format."""
-    import orjson
-
     path = folder / MANIFEST
     try:
-        manifest = orjson.loads(_read_bytes(path, at_most=_MANIFEST_BYTES))
+        manifest = files.parse_json(_read_bytes(path, at_most=_MANIFEST_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(
             "there is no model", where=str(folder), expected=f"a folder with {MANIFEST}", remedy="xmlcli export"
         ) from None
-    except orjson.JSONDecodeError as error:
+    except ValueError as error:
         raise damaged(path, f"no JSON ({error})") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         raise ArtifactError(

@@ -11,6 +11,7 @@ from xmlcli.kernels.dense_top_k import top_k_within
 from xmlcli.machine.threads import over_rows
 from xmlcli.machine.torch_threads import matrix_dtype
 from xmlcli.progress import Progress, silent
+from xmlcli.shortlists.index import empty_shortlists
 
 _BLOCK = 1024
 _ERROR = 2.0**-6  # bound on the error of a bfloat16 product of unit vectors: 2^-8 each for input and output, doubled
@@ -36,8 +37,7 @@ class ExactIndex:
     ) -> tuple[Ints, Floats]:
         """See `Index.search`."""
         N = documents.shape[0]
-        indices = np.full((N, k), self._num_labels, np.int32)
-        scores = np.full((N, k), -np.inf, np.float32)
+        indices, scores = empty_shortlists(N, k, self._num_labels)
         width = min(k, len(self._ids))
         if width == 0:
             return indices, scores

@@ -10,7 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Bools, Floats, Ints
+from xmlcli.machine.terminal import silent_stderr
 from xmlcli.progress import Progress, silent
+from xmlcli.shortlists.index import empty_shortlists
 
 _BLOCK = 1024  # documents a call of the graph
 
@@ -26,7 +28,8 @@ class HnswIndex:
         ef_search: int,
     ) -> None:  # fmt: skip
         """Z, bonus, searchable as for ExactIndex; M, ef_construction, ef_search as HNSW calls them."""
-        import nmslib
+        with silent_stderr():  # where it tells how it was compiled, which is nothing that a user has to know
+            import nmslib
 
         self._num_labels = Z.shape[0]
         self._ids = np.flatnonzero(searchable).astype(np.int32)
@@ -46,8 +49,7 @@ class HnswIndex:
     ) -> tuple[Ints, Floats]:
         """See `Index.search`; where the graph finds fewer than k labels the rest is padding."""
         N = documents.shape[0]
-        indices = np.full((N, k), self._num_labels, np.int32)
-        scores = np.full((N, k), -np.inf, np.float32)
+        indices, scores = empty_shortlists(N, k, self._num_labels)
         if not len(self._ids):
             return indices, scores
         queries = np.column_stack([documents, np.ones(N), np.zeros(N)]).astype(np.float32)

@@ -24,6 +24,11 @@ class Index(Protocol):
         """
 
 
+def empty_shortlists(N: int, k: int, num_labels: int) -> tuple[Ints, Floats]:
+    """Return labels and scores (N, k) of padding alone, to be written over."""
+    return np.full((N, k), num_labels, np.int32), np.full((N, k), -np.inf, np.float32)
+
+
 def pad_shortlists(labels: Ints, scores: Floats, k: int, num_labels: int) -> tuple[Ints, Floats]:
     """Return labels and scores (N, at most k) as (N, k), padded with L and -inf."""
     missing = ((0, 0), (0, k - labels.shape[1]))

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from xmlcli.arrays import Array, Floats, Ints, Longs
 from xmlcli.distributed.ranks import Ranks
 from xmlcli.progress import Progress, silent
-from xmlcli.shortlists.index import Index
+from xmlcli.shortlists.index import Index, empty_shortlists
 
 _BLOCK = 512  # documents of each rank in one exchange
 
@@ -40,8 +40,7 @@ class ShardedIndex:
     ) -> tuple[Ints, Floats]:
         """See `Index.search`; all ranks call it, each with its documents."""
         N, width = len(documents), min(k, self.num_labels)
-        indices = np.full((N, k), self.num_labels, np.int32)
-        scores = np.full((N, k), -np.inf, np.float32)
+        indices, scores = empty_shortlists(N, k, self.num_labels)
         X = sp.csr_matrix((N, 1), dtype=np.float32) if X is None else X
         for block in self.ranks.blocks(N, _BLOCK):
             answers = self.ranks.ask_owners(partial(self._search_own, width), [documents[block]], X[block])

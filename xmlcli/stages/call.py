@@ -16,14 +16,18 @@ class RunId:
     """A dataset and a profile, which together own one folder below artifacts/.
 
     `dataset` is a name or a path. `profile` None stands for the dataset's own pipeline, or for the default one.
+    `called` is the run's name where it has one of its own.
     """
 
     dataset: str
     profile: str | None = None
+    called: str | None = None
 
     @property
     def name(self) -> str:
-        """The run's name: the dataset's name, and `-<profile>` if a profile other than the default is given."""
+        """The run's name: its own, or the dataset's, and `-<profile>` if a profile other than the default is given."""
+        if self.called is not None:
+            return self.called
         plain = self.dataset_name
         return plain if self.profile in (None, "default") else f"{plain}-{self.profile}"
 
@@ -40,7 +44,8 @@ class RunId:
     def options(self) -> str:
         """The options that name this run on the command line."""
         profile = f" --profile {self.profile}" if self.profile else ""
-        return f"--dataset {shlex.quote(self.dataset)}{profile}"
+        called = f" --name {self.called}" if self.called else ""
+        return f"--dataset {shlex.quote(self.dataset)}{profile}{called}"
 
 
 @dataclass(frozen=True)

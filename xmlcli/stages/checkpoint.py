@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,10 +56,14 @@ class Checkpoint:
         self._next = 1 - turn
         return step
 
-    def tick(self, step: int) -> None:
-        """Save if enough time has passed on any rank: saving takes at most a twentieth of the time."""
+    def tick(self, step: int, check: Callable[[int], object] = lambda step: None) -> None:
+        """Save if enough time has passed on any rank: saving takes at most a twentieth of the time.
+
+        check: called with `step` before a save; what it raises leaves the last checkpoint as it is.
+        """
         pause = max(self._seconds, _PAUSE_FACTOR * self._cost) if self._seconds else 0.0
         if self._ranks.max_over_ranks(int(time.monotonic() - self._saved_at >= pause)):
+            check(step)
             self.save(step)
 
     def save(self, step: int) -> None:
@@ -70,7 +75,6 @@ class Checkpoint:
         self._ranks.barrier()
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
-
 
     def _step(self, path: Path) -> int:
         """Return how many steps were done when the file was saved; -1 where there is none that can be used."""

@@ -19,7 +19,15 @@ from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.sharded_scores import ShardedScores
 from xmlcli.prediction.votes import Voters, make_voters
 from xmlcli.shortlists.make_index import make_index, searchable_labels
-from xmlcli.stages.inputs import all_rows, frequencies_of, label_text, label_vectors, name_stems_of, own_documents
+from xmlcli.stages.inputs import (
+    all_rows,
+    frequencies_of,
+    label_text,
+    label_vectors,
+    learnt_from,
+    name_stems_of,
+    own_documents,
+)
 from xmlcli.storage.artifacts import Artifact
 
 
@@ -41,13 +49,13 @@ def load_engine(
     dense embeddings are searched.
     """
     prepared, clf, labels = artifacts
-    N, L = prepared.dims["N"], prepared.dims["L"]
+    L, documents = prepared.dims["L"], learnt_from(clf)
     share, tensors = ranks.share(L), _own_tensors(clf, L, ranks)
     encoder = DocumentEncoder.of(tensors, config.model.activation)
     count = most_voters(config) if combination is None else combination.voters
-    voters = _load_voters(prepared, encoder, config, count, ranks) if count else None  # first: takes most memory
-    frequencies = frequencies_of(prepared.csr_rows("Y_train.npz", ranks.share(N)), ranks)
-    vectors = label_vectors(prepared, labels, config.shortlist, ranks)
+    voters = _load_voters(artifacts, encoder, config, count, ranks) if count else None  # first: takes most memory
+    frequencies = frequencies_of(prepared.csr_rows("Y_train.npz", ranks.share(documents)), ranks)
+    vectors = label_vectors(prepared, labels, documents, config.shortlist, ranks)
     searchable = searchable_labels(frequencies[share], config.shortlist)
     scores = Scores(
         tensors["classifiers.weight"],
@@ -84,10 +92,14 @@ def _own_tensors(clf: Artifact, num_labels: int, ranks: Ranks) -> dict[str, Arra
 
 
 def _load_voters(
-    prepared: Artifact, encoder: DocumentEncoder, config: Config, count: int, ranks: Ranks
+    artifacts: ModelArtifacts, encoder: DocumentEncoder, config: Config, count: int, ranks: Ranks
 ) -> Voters:
-    """Let the training documents vote; of several ranks each has those it owns, and reads others' labels as needed."""
-    words, Y = own_documents(prepared, "train", ranks)
+    """Let the documents vote that the model has learnt from.
+
+    Of several ranks each has those it owns, and reads others' labels as needed.
+    """
+    prepared, documents = artifacts.prepared, learnt_from(artifacts.clf)
+    words, Y = own_documents(prepared, slice(0, documents), ranks)
     words = without_smallest(words)  # the larger ones are let go
-    labels = all_rows(prepared, "Y_train.npz", Y, ranks)
+    labels = all_rows(prepared, "Y_train.npz", Y, documents, ranks)
     return make_voters(words, encoder.unit, labels, config.shortlist, count, ranks)

@@ -1,4 +1,4 @@
-"""Stage evaluate: fit the combination of scores on validation, then measure on validation and on test.
+"""Stage evaluate: rank the test documents and measure, by the combination that the stage combine has fitted.
 
 The only stage that reads test labels. Metrics are in percent.
 """
@@ -6,23 +6,17 @@ The only stage that reads test labels. Metrics are in percent.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.arrays import Floats, Ints
+from xmlcli.arrays import Doubles, Floats, Ints
 from xmlcli.config.sections import EvaluateConfig
-from xmlcli.metrics import METRIC_NAMES, Metric, drop_filtered, evaluate_top_k
-from xmlcli.prediction.calibration import calibrated
-from xmlcli.prediction.combination import Combination, take_top_k
+from xmlcli.metrics import METRIC_NAMES, Metric, describe, drop_filtered, evaluate_top_k, hit_matrix
+from xmlcli.prediction.combination import Combination, log_odds
 from xmlcli.prediction.engine import Engine
-from xmlcli.prediction.fit import choose_beta, fit_logistic
-from xmlcli.prediction.fit_unseen import fit_unseen
-from xmlcli.prediction.scores import VOTES
-from xmlcli.prediction.validation_weights import novelty_weights
-from xmlcli.shortlists.recall import recall
+from xmlcli.prediction.reliability import count_bins, reliability_table
 from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.stages.job import PREDICT_NOTE, Job
 from xmlcli.storage.artifacts import Artifact
@@ -32,81 +26,60 @@ SECTIONS = ("model", "shortlist", "evaluate")
 
 
 def run(job: Job) -> None:
-    """Write the artifact `evaluation`: the combination, the test ranking, and the metrics of both splits."""
+    """Write the artifact `evaluation`: the test ranking, the metrics of both splits, how well probabilities hold."""
     config, prepared, ranks = job.config.evaluate, job.read("prepared"), job.ranks
-    X, Y, new = prepared.csr("X_validation.npz"), prepared.csr("Y_validation.npz"), None
-    if config.combination == "logistic":
-        new = novelty_weights(X, prepared.csr_rows("X_train.npz", ranks.share(prepared.dims["N"])), ranks)
-    artifacts = ModelArtifacts(prepared, job.read("clf"), job.read("labels"))
-    engine = load_engine(artifacts, job.config, ranks=ranks, device=job.device)
+    artifacts, fitted = ModelArtifacts(prepared, job.read("clf"), job.read("labels")), job.read("combination")
+    combination = Combination.from_json(fitted.json("combination.json"))
+    engine = load_engine(artifacts, job.config, combination, ranks, job.device)
     share = ranks.share(prepared.dims["L"])
     job.note_label_rows(share.stop - share.start)
-    candidates, scores = engine.score(X[ranks.share(X.shape[0])], progress=job.progress)
-    candidates = ranks.all_gather_rows(candidates)
-    scores = {name: ranks.all_gather_rows(score) for name, score in scores.items()}
-    weights = prepared.array("inverse_propensity.npy", mmap=ranks.size > 1)
-    voters = 0 if engine.voters is None else engine.voters.count
-    combination = ranks.broadcast(lambda: fit(scores, candidates, Y, new, weights, voters))
-    if new is not None:
-        combination = replace(combination, unseen=fit_unseen(engine, X, Y, new, job.config.shortlist))
-    depth = max(config.ks)
-    ranking = take_top_k(combination.combine(scores, candidates, Y.shape[1]), candidates, depth, Y.shape[1])[0]
-    engine = replace(engine, combination=combination, voters=engine.voters if combination.voters else None)
-    engine = engine.with_unseen(job.config.shortlist)
-    top = _rank_test(job, prepared, engine)
-    test_ranking = ranks.all_gather_rows(np.ascontiguousarray(top[:, :depth]))
+    top, bins = _rank_test(job, prepared, engine)
+    ranking = ranks.all_gather_rows(np.ascontiguousarray(top[:, : max(config.ks)]))
     with job.write() as out:
-        out.json("calibration.json", combination.to_json())
         out.rows("test_top.npy", top)
-        metrics = ranks.broadcast(lambda: measure_rankings(config, prepared, ranking, test_ranking, weights))
+        validation = fitted.json("report.json")
+        metrics = ranks.broadcast(lambda: measured(config, prepared, ranking, engine.scores.frequencies, validation))
         out.json("metrics.json", metrics)
-        out.json("report.json", {"shortlist_recall": round(recall(candidates, Y), 6)})
+        out.json("report.json", {"calibration": reliability_table(bins) if combination.kind == "logistic" else None})
 
 
-def fit(
-    scores: dict[str, Floats], candidates: Ints, Y: sp.csr_matrix, new: Floats | None, inverse_propensity: Floats,
-    voters: int = 0,
-) -> Combination:  # fmt: skip
-    """Choose how scores are combined, on validation documents, each with the weight `new` where that is given.
-
-    voters: how many training documents have given votes.
-    """
-    if new is None:
-        return choose_beta(scores, candidates, Y, inverse_propensity)
-    combination = fit_logistic(scores, candidates, Y, new, costly=VOTES)
-    voters = voters if combination.uses(VOTES) else 0
-    return replace(calibrated(combination, scores, candidates, Y, new), voters=voters)
-
-
-def measure_rankings(
-    config: EvaluateConfig, prepared: Artifact, validation: Ints, test: Ints, inverse_propensity: Floats
+def measured(
+    config: EvaluateConfig, prepared: Artifact, ranking: Ints, frequencies: Floats, validation: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the metrics of rankings int32 (n, k) of the validation and the test documents, and the best possible."""
+    """Return the metrics of test rankings int32 (n, k), of validation as its report has them, and the best possible.
+
+    frequencies: float32 (L,), training documents of each label. `of` says what documents the figures are of.
+    """
     metrics = [Metric(name, k) for name in METRIC_NAMES for k in config.ks]
-    Y, Y_test = prepared.csr("Y_validation.npz"), prepared.csr("Y_test.npz")
-    measured: dict[str, Any] = {
-        "validation": evaluate_top_k(validation, Y, inverse_propensity, metrics) if Y.shape[0] else {}
-    }
-    if Y_test.shape[0]:
-        measured |= evaluate_top_k(test, Y_test, inverse_propensity, metrics)
+    weights, Y = prepared.array("inverse_propensity.npy"), prepared.csr("Y_test.npz")
+    about = {"validation": {key: value for key, value in validation.items() if key != "metrics"}}
+    found: dict[str, Any] = {"validation": validation["metrics"], "of": about}
+    if Y.shape[0]:
+        about["test"] = describe(Y, frequencies)
+        found |= evaluate_top_k(ranking, Y, weights, metrics)
     if prepared.has("oracle_top.npy"):
-        measured["oracle"] = evaluate_top_k(prepared.array("oracle_top.npy"), Y_test, inverse_propensity, metrics)
-    return measured
+        found["oracle"] = evaluate_top_k(prepared.array("oracle_top.npy"), Y, weights, metrics)
+    return found
 
 
-def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> Ints:
-    """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and note how long it took.
+def _rank_test(job: Job, prepared: Artifact, engine: Engine) -> tuple[Ints, Doubles]:
+    """Return the ranked labels of the test documents, int32 (N_test, k ≥ top_k), and the sums of `count_bins`.
 
-    Of several ranks each returns those of the documents it owns.
+    How long ranking took is noted. Of several ranks each returns the labels of the documents it owns, and the sums of
+    all.
     """
     share, num_labels = job.ranks.share(prepared.rows("X_test.npz")), prepared.dims["L"]
-    X = prepared.csr_rows("X_test.npz", share)
+    X, Y = prepared.csr_rows("X_test.npz", share), prepared.csr_rows("Y_test.npz", share)
+    assert engine.combination is not None
     started = time.perf_counter()
-    top, _ = engine.top_k(X, max(job.config.evaluate.top_k, *job.config.evaluate.ks), progress=job.progress)
+    top, scores = engine.top_k(X, max(job.config.evaluate.top_k, *job.config.evaluate.ks), progress=job.progress)
     if X.shape[0]:
         job.notes[PREDICT_NOTE] = round(1000 * (time.perf_counter() - started) / X.shape[0], 4)
+    counted, right = top < num_labels, hit_matrix(top, Y)
     if prepared.has("test_filter.npy"):
         pairs = prepared.array("test_filter.npy")
         pairs = pairs[(pairs[:, 0] >= share.start) & (pairs[:, 0] < share.stop)] - [[share.start, 0]]
-        return drop_filtered(top, pairs, num_labels).astype(np.int32)
-    return top
+        counted &= ~hit_matrix(top, sp.csr_matrix((np.ones(len(pairs), np.float32), pairs.T), shape=Y.shape))
+        top = drop_filtered(top, pairs, num_labels).astype(np.int32)
+    bins = count_bins(log_odds(scores[counted], engine.combination.curve), right[counted])
+    return top, job.ranks.all_reduce_sum(bins)

@@ -1,21 +1,24 @@
 """Stage prepare: from a raw dataset to features, labels, the validation split, word centroids, inverse propensities.
 
-Features are fitted on the training file alone, validation documents included; inverse propensities come from all
-training rows, as the field computes them. Documents without features or labels stay in the matrices.
+Features are fitted on the training documents alone, validation documents included; inverse propensities come from all
+of them, as the field computes them. Documents without features or labels stay in the matrices. The documents for
+validation are the last ones; the order of the others is the file's. A table without a test file is split first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from xmlcli.arrays import Longs
 from xmlcli.config.sections import PrepareConfig
 from xmlcli.datasets.find import DatasetFolder
-from xmlcli.datasets.formats.layouts import DEMO
-from xmlcli.datasets.formats.raw import RawDataset, TableColumns
+from xmlcli.datasets.formats.layouts import DEMO, TABLE
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
 from xmlcli.datasets.synthetic import demo
 from xmlcli.distributed.ranks import Ranks
@@ -26,15 +29,16 @@ from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.metrics import inverse_propensity
 from xmlcli.progress import Progress
 from xmlcli.stages.job import Job
+from xmlcli.stages.random_split import draw_documents
 from xmlcli.stages.raw_files import find_raw
-from xmlcli.stages.validation_split import carve_validation
-from xmlcli.storage.partial_reads import csr_columns, csr_rows
+from xmlcli.storage.partial_reads import csr_columns, csr_rows, first_rows
 from xmlcli.storage.writing import Writer
 
-VERSION = 3
+VERSION = 4
 SECTIONS = ("seed", "prepare")
 
 ORACLE_DEPTH = 100
+_TEST_DRAW = 1  # keeps the draw of test documents apart from that of validation documents
 
 
 @dataclass(frozen=True)
@@ -59,37 +63,75 @@ def run(job: Job) -> None:
     Of several ranks the first does it; each then makes the word centroids of its labels from what was written.
     """
     with job.write() as out:
-        if job.ranks.is_first:
-            _read_and_write(job, out)
-        out.csr_rows("label_words.npz", _own_words(out, job.ranks))
+        num_validation = job.ranks.broadcast(lambda: _read_and_write(job, out))
+        X, Y, text = (out.written_csr(name) for name in ("X_train.npz", "Y_train.npz", "label_text_X.npz"))
+        assert X is not None
+        assert Y is not None
+        words = own_words(X, Y, text, job.ranks)
+        out.csr_rows("label_words.npz", words)
+        if num_validation:
+            fewer = _fewer_words(words, X, Y, text, num_validation, job.ranks)
+            out.csr_rows("label_words_without_validation.npz", fewer)
 
 
-def _read_and_write(job: Job, out: Writer) -> None:
-    """Write all but the word centroids."""
+def _read_and_write(job: Job, out: Writer) -> int:
+    """Write all but the word centroids; return how many documents are for validation."""
     config = job.config.prepare
     folder = find_raw(job)
-    columns = TableColumns(config.text_column, config.labels_column, config.label_separator)
+    columns = TableColumns(config.text_column, config.labels_column, config.label_separator, config.group_column)
     raw = read_dataset(folder, columns=columns, max_documents=config.max_documents, progress=job.progress)
+    if folder.layout == TABLE and raw.test is None:
+        raw = with_test_split(raw, config.test_fraction, job.config.seed)
     features = make_features(raw, config, job.progress)
     Y = raw.train.Y
     if not Y.nnz:
         raise DatasetError(f"{folder.name}: no training document has a label", where=str(folder.path))
-    size = min(int(config.validation_fraction * Y.shape[0]), config.validation_documents)
-    validation = carve_validation(Y, size, job.config.seed)
+    eligible = (Y.getnnz(axis=1) > 0) & (features.train.getnnz(axis=1) > 0)
+    size = min(int(config.validation_fraction * eligible.sum()), config.validation_documents)
+    generator = np.random.default_rng(job.config.seed)
+    validation = draw_documents(eligible, size, generator, raw.train.groups)
     _write_splits(out, raw, features, validation)
     _write_rest(out, raw, features, folder)
+    return len(validation)
 
 
-def _own_words(out: Writer, ranks: Ranks) -> sp.csr_matrix:
-    """Return the word centroids of this rank's labels, float32 CSR (L', F), made of training documents alone."""
-    ranks.barrier()  # rank 0 has written them
-    X, Y, text = (out.written_csr(name) for name in ("X_train.npz", "Y_train.npz", "label_text_X.npz"))
-    assert X is not None
-    assert Y is not None
+def with_test_split(raw: RawDataset, fraction: float, seed: int) -> RawDataset:
+    """Return a dataset without test documents with a share of its documents, drawn at random, for test."""
+    has_label = raw.train.Y.getnnz(axis=1) > 0
+    generator = np.random.default_rng((seed, _TEST_DRAW))
+    rows = draw_documents(has_label, int(fraction * has_label.sum()), generator, raw.train.groups)
+    if not len(rows):
+        return raw
+    rest = np.setdiff1d(np.arange(len(has_label)), rows)
+    return replace(raw, train=raw.train.take(rest), test=raw.train.take(rows))
+
+
+def own_words(X: sp.csr_matrix, Y: sp.csr_matrix, text: sp.csr_matrix | None, ranks: Ranks) -> sp.csr_matrix:
+    """Return the word centroids of this rank's labels, float32 CSR (L', F), made of documents X (N, F) and Y (N, L)."""
     share = ranks.share(Y.shape[1])
     columns = csr_columns(Y, share)
     rows = np.flatnonzero(np.diff(columns.indptr))
     return word_centroids(X[rows], columns[rows], None if text is None else csr_rows(text, share))
+
+
+def _fewer_words(
+    words: sp.csr_matrix, X: sp.csr_matrix, Y: sp.csr_matrix, text: sp.csr_matrix | None, num_validation: int,
+    ranks: Ranks,
+) -> sp.csr_matrix:  # fmt: skip
+    """Return the word centroids `words` of this rank's labels made without the last documents.
+
+    Only the centroids of labels that these carry are made anew.
+    """
+    share, first = ranks.share(Y.shape[1]), Y.shape[0] - num_validation
+    changed = np.zeros(Y.shape[1], np.bool_)
+    changed[Y.indices[Y.indptr[first] :]] = True
+    labels = np.flatnonzero(changed[share])
+    columns = csr_columns(first_rows(Y, first), share)[:, labels]
+    rows = np.flatnonzero(np.diff(columns.indptr))
+    anew = word_centroids(X[rows], columns[rows], None if text is None else csr_rows(text, share)[labels])
+    place = np.arange(words.shape[0])
+    place[labels] = words.shape[0] + np.arange(len(labels))
+    return sp.vstack([words, anew], format="csr")[place]
 
 
 def make_features(raw: RawDataset, config: PrepareConfig, progress: Progress) -> Features:
@@ -117,15 +159,13 @@ def _given_features(raw: RawDataset, X: sp.csr_matrix, config: PrepareConfig) ->
     return Features(weigh_rows(X, idf), weigh_rows(test, idf), None, None)
 
 
-def _write_splits(out: Writer, raw: RawDataset, features: Features, validation: np.ndarray[Any, Any]) -> None:
-    """Write X and Y of the three splits; `validation` int64 (N_validation,) are rows of the training file."""
+def _write_splits(out: Writer, raw: RawDataset, features: Features, validation: Longs) -> None:
+    """Write X and Y of training and test; `validation` int64 (N_validation,) are rows of the training file."""
     Y = raw.train.Y
-    train = np.setdiff1d(np.arange(Y.shape[0]), validation)
+    order = np.append(np.setdiff1d(np.arange(Y.shape[0]), validation), validation)
     empty = sp.csr_matrix((0, Y.shape[1]), dtype=np.float32)
-    out.csr("X_train.npz", features.train[train])
-    out.csr("Y_train.npz", Y[train])
-    out.csr("X_validation.npz", features.train[validation])
-    out.csr("Y_validation.npz", Y[validation])
+    out.csr("X_train.npz", features.train[order])
+    out.csr("Y_train.npz", Y[order])
     out.csr("X_test.npz", features.test)
     out.csr("Y_test.npz", empty if raw.test is None else raw.test.Y)
     out.array("validation_rows.npy", validation)

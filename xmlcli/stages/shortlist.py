@@ -1,4 +1,4 @@
-"""Stage shortlist, phase 2: the nearest label embeddings of every training document."""
+"""Stage shortlist, phase 2: the nearest label embeddings of every training document, validation documents included."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from xmlcli.arrays import Array
+from xmlcli.distributed.ranks import Ranks
 from xmlcli.encoder.encoder import Encoder, encode, unit
 from xmlcli.progress import Progress
 from xmlcli.shortlists.index import Index
 from xmlcli.shortlists.make_index import make_index, make_word_index, searchable_labels
-from xmlcli.shortlists.recall import count_hits, recall, recall_of_hits
+from xmlcli.shortlists.recall import count_hits
 from xmlcli.shortlists.rerank import RetrieveAndRerank, Retrieved
 from xmlcli.shortlists.word_index import RETRIEVED
 from xmlcli.stages.encoded_inputs import encoder_of
-from xmlcli.stages.inputs import frequencies_of, label_vectors, own_documents
+from xmlcli.stages.inputs import frequencies_of, label_vectors, learnt_from, own_documents
 from xmlcli.stages.job import Job
+from xmlcli.storage.artifacts import Artifact
 
-VERSION = 6
+VERSION = 7
 SECTIONS = ("model", "shortlist")
 
 _BLOCK = 16_384  # documents, whose shortlists are written before those of the next are searched
+_SHORT = 20  # labels a document, of which the report gives the recall too
 _RETRIEVED = ("proposals.npy", "proposal_scores.npy")
 
 
@@ -36,9 +39,10 @@ def run(job: Job) -> None:
     """
     prepared, ranks = job.read("prepared"), job.ranks
     encoder = encoder_of(job)
-    X, Y = own_documents(prepared, "train", ranks)
-    size, hits = min(job.config.shortlist.size, Y.shape[1]), 0.0
-    index = _index(job, Y)
+    X, Y = own_documents(prepared, slice(0, prepared.dims["N"]), ranks)
+    size = min(job.config.shortlist.size, Y.shape[1])
+    helped = _helped(job, prepared)
+    index, recalls = _index(job, Y[:helped]), _Recalls(size)
     with job.write() as out:
         with ExitStack() as opened:
             append = [
@@ -47,25 +51,47 @@ def run(job: Job) -> None:
             ]
             for block in ranks.blocks(X.shape[0], _BLOCK):
                 tables = _shortlists(job, index, encoder, X, block, size)
-                hits += count_hits(tables[0], Y[block])
+                recalls.count(tables[0], Y[block], helped - block.start)
                 for write, table in zip(append, tables, strict=True):
                     write(table)
                 job.progress("shortlist", block.stop, X.shape[0])
-        X_validation, Y_validation = own_documents(prepared, "validation", ranks)
-        shortlists, _ = index.search(unit(encode(encoder, X_validation)), size, X=X_validation)
-        report = {
-            "size": size,
-            "recall": round(recall(shortlists, Y_validation, ranks), 6),
-            "recall_at_20": round(recall(shortlists[:, :20], Y_validation, ranks), 6),
-            "recall_on_train": round(recall_of_hits(hits, Y, ranks), 6),
+        out.json("report.json", recalls.report(ranks))
+
+
+class _Recalls:
+    """Counts hits and true labels of shortlists of `size`: of documents that helped to make them, and of the others."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._sums = size, np.zeros((2, 3))
+
+    def count(self, shortlists: Array, Y: sp.csr_matrix, helped: int) -> None:
+        """Add shortlists int32 (n, size) of documents with labels Y, CSR (n, L), of which the first `helped` helped."""
+        cut = min(max(helped, 0), Y.shape[0])
+        for sums, rows in zip(self._sums, (slice(0, cut), slice(cut, Y.shape[0])), strict=True):
+            own, labels = shortlists[rows], Y[rows]
+            sums += (count_hits(own, labels), count_hits(own[:, :_SHORT], labels), labels.nnz)
+
+    def report(self, ranks: Ranks) -> dict[str, float]:
+        """Return the recalls of all ranks' documents."""
+        (on_train, _, trained), (all_hits, first_hits, validated) = ranks.all_reduce_sum(self._sums)
+        return {
+            "size": self._size,
+            "recall": round(all_hits / max(validated, 1), 6),
+            f"recall_at_{_SHORT}": round(first_hits / max(validated, 1), 6),
+            "recall_on_train": round(on_train / max(trained, 1), 6),
         }
-        out.json("report.json", report)
+
+
+def _helped(job: Job, prepared: Artifact) -> int:
+    """Return how many of this rank's documents, the first ones, helped to make the model."""
+    share = job.ranks.share(prepared.dims["N"])
+    return int(min(max(learnt_from(job.read("clf")) - share.start, 0), share.stop - share.start))
 
 
 def _index(job: Job, Y: sp.csr_matrix) -> Index:
-    """Index this rank's labels; Y: CSR (n, L), its training documents' labels."""
+    """Index this rank's labels; Y: CSR (n, L), the labels of its documents that helped to make the model."""
     config, ranks = job.config.shortlist, job.ranks
-    vectors = label_vectors(job.read("prepared"), job.read("labels"), config, ranks)
+    vectors = label_vectors(job.read("prepared"), job.read("labels"), learnt_from(job.read("clf")), config, ranks)
     job.note_label_rows(len(vectors.Z))
     searchable = searchable_labels(frequencies_of(Y, ranks)[ranks.share(Y.shape[1])], config)
     if config.backend == "words":

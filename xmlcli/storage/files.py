@@ -31,6 +31,7 @@ Json = Any
 MOST_JSON_BYTES = 1 << 24
 """Records, manifests and settings are smaller by far."""
 _MOST_DEPTH = 50
+_SEAL = "sha256"
 
 _log = logging.getLogger("xmlcli")
 
@@ -116,6 +117,12 @@ def write_json(path: Path, value: Json) -> None:
     """Replace a JSON file atomically."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(json_bytes(value))
+
+
+def sealed(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Return an object with the sha256 of all else in it, for a record of which a single wrong digit would matter."""
+    said = {key: value for key, value in content.items() if key != _SEAL}
+    return {**said, _SEAL: hashlib.sha256(json_bytes(said)).hexdigest()}
 
 
 def read_json(path: Path) -> dict[str, Json] | None:

@@ -3,7 +3,7 @@
 A shape is spelled with numbers and symbols (`"L"`). A symbol stands for one number throughout an artifact, and
 throughout all artifacts that one stage reads.
 
-    N, N_validation, N_test     documents of each split
+    N, N_validation, N_test     training documents; the last of them, which are for validation; test documents
     F, F_linear                 features; columns of the linear one-vs-rest part
     L                           labels
     D                           width of the embeddings
@@ -39,14 +39,13 @@ class FileSpec:
 KINDS: Mapping[str, Mapping[str, FileSpec]] = {
     "prepared": {
         "X_train.npz": FileSpec("float32", ("N", "F"), voting=True),
-        "X_validation.npz": FileSpec("float32", ("N_validation", "F")),
         "X_test.npz": FileSpec("float32", ("N_test", "F")),
         "Y_train.npz": FileSpec("float32", ("N", "L"), voting=True),
-        "Y_validation.npz": FileSpec("float32", ("N_validation", "L")),
         "Y_test.npz": FileSpec("float32", ("N_test", "L")),
         "validation_rows.npy": FileSpec("int64", ("N_validation",)),
         "inverse_propensity.npy": FileSpec("float32", ("L",)),
         "label_words.npz": FileSpec("float32", ("L", "F"), inference=True),
+        "label_words_without_validation.npz": FileSpec("float32", ("L", "F"), optional=True),
         "label_text_X.npz": FileSpec("float32", ("L", "F"), optional=True, inference=True),
         "test_filter.npy": FileSpec("int32", ("P", 2), optional=True),
         "features.json": FileSpec(optional=True),
@@ -73,8 +72,11 @@ KINDS: Mapping[str, Mapping[str, FileSpec]] = {
         "linear.npz": FileSpec("float32", ("L", "F_linear"), optional=True, inference=True),
         "state.json": FileSpec(),
     },
+    "combination": {
+        "combination.json": FileSpec(inference=True),
+        "report.json": FileSpec(),
+    },
     "evaluation": {
-        "calibration.json": FileSpec(inference=True),
         "test_top.npy": FileSpec("int32", ("N_test", "k_test")),
         "metrics.json": FileSpec(),
         "report.json": FileSpec(),

@@ -41,6 +41,13 @@ def csr_rows(whole: sp.csr_matrix, rows: slice) -> sp.csr_matrix:
     return sp.csr_matrix(parts, shape=(rows.stop - rows.start, whole.shape[1]))
 
 
+def first_rows(whole: sp.csr_matrix, count: int) -> sp.csr_matrix:
+    """Return the first rows of a matrix, over the same arrays."""
+    last = int(whole.indptr[count])
+    parts = (whole.data[:last], whole.indices[:last], whole.indptr[: count + 1])
+    return sp.csr_matrix(parts, shape=(count, whole.shape[1]), copy=False)
+
+
 def csr_columns(whole: sp.csr_matrix, columns: slice) -> sp.csr_matrix:
     """Return some columns of a mapped matrix, read block by block, as CSR (N, columns)."""
     if columns == slice(0, whole.shape[1]):

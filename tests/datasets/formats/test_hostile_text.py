@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xmlcli.datasets.find import locate
-from xmlcli.datasets.formats import streams, table
+from xmlcli.datasets.formats import records, streams
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable, read_named
 from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
@@ -140,7 +140,7 @@ def test_a_line_without_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_quote_that_swallows_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "MOST_LINE_BYTES", 1000)
+    monkeypatch.setattr(records, "MOST_LINE_BYTES", 1000)
     text = refused(write(tmp_path, {"t.csv": 'text,labels\n"a,x\n' + "c,y\n" * 300}))
     assert "line 2: expected a line of CSV, found field larger than field limit (1000)" in text
 

@@ -63,7 +63,7 @@ def problems(folder: Path) -> str:
 
 SPLIT = {
     "trn_X_Xf__txt": "3 3\n1:1.5\n\n0:2 2:-0.25\n",
-    "trn_X_Y__txt": "3 2\n0:1.0\n\n1:1 0:1\n",
+    "trn_X_Y__txt": "3 2\n0:2.5\n\n1:1 0:-1\n",
     "tst_X_Xf__txt": "1 3\n2:3\n",
     "tst_X_Y__txt": "1 2\n1:1\n",
     "Y__txt": "red\nblue\n",
@@ -113,8 +113,11 @@ def test_malformed_split_files(tmp_path: Path, file: str, content: str, parts: t
 
 def test_half_of_a_test_split_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "d", **SPLIT)
-    (folder / "tst_X_Y.txt").unlink()
+    labels = (folder / "tst_X_Y.txt").rename(tmp_path / "labels")
     assert "tst_X_Xf.txt: the file that goes with it is missing" in problems(folder)
+    (folder / "tst_X_Xf.txt").unlink()
+    labels.rename(folder / "tst_X_Y.txt")
+    assert "tst_X_Y.txt: the file that goes with it is missing" in problems(folder)
 
 
 def pecos(folder: Path, *, texts: bool = False) -> Path:
@@ -224,14 +227,14 @@ VOCABULARY = "<http://x/1>\tred\n<http://x/2>\tblue\tB\n"
 def test_annif_corpus_is_read_by_its_vocabulary(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "d",
-        train__tsv="a text\t<http://x/2> <http://x/1>\nno subjects\t\n",
+        train__tsv="a text\t<http://x/2> <http://x/1>\nno subjects\t\nof two\tcells\t<http://x/1>\n",
         test__tsv="another\thttp://x/1\n",
         vocab__tsv=VOCABULARY,
     )
     dataset = read(folder, ANNIF)
     assert dataset.label_names == ["red", "blue"]
-    assert dataset.train.texts == ["a text", "no subjects"]
-    assert dataset.train.Y.toarray().tolist() == [[1, 1], [0, 0]]
+    assert dataset.train.texts == ["a text", "no subjects", "of two\tcells"]
+    assert dataset.train.Y.toarray().tolist() == [[1, 1], [0, 0], [1, 0]]
     assert dataset.test is not None
     assert dataset.test.Y.toarray().tolist() == [[1, 0]]
 

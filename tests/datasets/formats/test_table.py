@@ -13,7 +13,8 @@ import pytest
 
 from xmlcli.datasets.find import locate
 from xmlcli.datasets.formats.layouts import TABLE
-from xmlcli.datasets.formats.raw import RawDataset, TableColumns
+from xmlcli.datasets.formats.problems import TableColumns
+from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.load import read_dataset
 from xmlcli.errors import DatasetError
 from xmlcli.stages.call import RunId
@@ -40,7 +41,7 @@ def message(path: Path, columns: TableColumns | None = None) -> str:
 
 def test_csv_file_is_a_dataset_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
-    path.write_text('text,labels\n"quoted, ""text""\nof two lines",red; blue\nplain,\nlast,blue;;red ;blue\n')
+    path.write_text('text,labels\n"quoted, ""text""\nof two lines",red; blue\nplain,\nlast,blue;; ;red ;blue\n')
     dataset = read(path)
     assert dataset.train.texts == ['quoted, "text"\nof two lines', "plain", "last"]
     assert dataset.label_names == ["blue", "red"]

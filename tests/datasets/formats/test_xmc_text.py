@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmlcli.datasets.formats import xmc_text
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit
 from xmlcli.datasets.formats.xmc_lines import Header, ParsedRows, parse_lines
 from xmlcli.errors import DatasetError
+from xmlcli.progress import silent
 
 NUM_FEATURES, NUM_LABELS = 12, 7
 Document = tuple[list[int], list[tuple[int, str]]]
@@ -47,6 +50,7 @@ def assert_equals(split: RawSplit, documents: list[Document]) -> None:
     for matrix, expected in ((split.X, X), (split.Y, Y)):
         assert matrix.dtype == np.float32
         assert matrix.has_canonical_format
+        assert matrix.data.all()  # no zero is stored
         np.testing.assert_array_equal(matrix.toarray(), expected)
 
 
@@ -144,6 +148,8 @@ def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, monkeypatch: pyte
         ("1 0:", "a finite value", "'0:'"),
         ("1 0:nan", "a finite value", "'0:nan'"),
         ("1 0:1e39", "a finite value", "'0:1e39'"),
+        ("1 0:-1e39", "a finite value", "'0:-1e39'"),
+        ("1 0:-inf", "a finite value", "'0:-inf'"),
         ("1 0:1.2.3", "a finite value", "'0:1.2.3'"),
         ("1 0:1-2", "a finite value", "'0:1-2'"),
         ("1 4:1 4:2", "each feature once", "4 again"),
@@ -175,7 +181,7 @@ def test_malformed_header_is_refused(tmp_path: Path, header: str) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_wrong_number_of_documents_is_refused(tmp_path: Path, count: int) -> None:
     path = write(tmp_path / "train.txt", ["1 0:1", "2 1:1"], header=f"{count} 12 7")
-    with pytest.raises(DatasetError, match=f"expected {count} documents after the header, as it says, found 2"):
+    with pytest.raises(DatasetError, match=f"line 3: expected {count} documents after the header, as it says, found 2"):
         xmc_text.read_split(path)
 
 
@@ -188,3 +194,32 @@ def test_all_problems_are_counted_and_ten_shown(tmp_path: Path, monkeypatch: pyt
     assert "40 problems" in message
     assert "(30 more)" in message
     assert [int(line.split(":")[0][5:]) for line in message.splitlines()[1:-1]] == [3, 3, 5, 5, 7, 7, 9, 9, 11, 11]
+
+
+def test_a_line_without_end_is_refused_before_it_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal read
+            read += size or 0
+            return b"0:1 " * 8
+
+    monkeypatch.setattr(xmc_text, "MOST_LINE_BYTES", 1000)
+    path = tmp_path / "train.txt"
+    path.touch()
+    with pytest.raises(DatasetError, match=r"train\.txt: a line too long"):
+        list(xmc_text._blocks(Endless(), lambda: 0, path, silent))
+    assert 0 < read < 50 * xmc_text._BLOCK_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_blocks_are_whole_lines_however_the_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(xmc_text, "_BLOCK_BYTES", size)
+    path = tmp_path / "train.txt"
+    path.touch()
+    blocks = list(xmc_text._blocks(io.BytesIO(b"0 1:2\r\n\n3 4:5 6:7\n8 9:1\r"), lambda: 0, path, silent))
+    assert b"".join(blocks) == b"0 1:2\n\n3 4:5 6:7\n8 9:1\n"
+    assert all(block.endswith(b"\n") for block in blocks)

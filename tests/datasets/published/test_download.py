@@ -75,7 +75,7 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == CONTENT[::-1]
 
 
-@pytest.mark.parametrize("broken", [{"ranges": False}, {"wrong_range": True}, {"validator": False}])
+@pytest.mark.parametrize("broken", [{"ranges": False}, {"wrong_range": True}, {"validator": False}, {"weak": True}])
 def test_a_server_that_cannot_resume_is_given_up_in_the_end(tmp_path: Path, broken: dict[str, bool]) -> None:
     assert "broken off 3 times in a row" in fails(tmp_path, Behaviour(CONTENT, breaks_after=1000, **broken))
 
@@ -87,6 +87,35 @@ def test_a_length_that_is_too_long_is_given_up(tmp_path: Path) -> None:
 def test_a_length_that_is_too_short_is_found_by_the_checksum(tmp_path: Path) -> None:
     behaviour = Behaviour(CONTENT, announced=1000)
     assert "sent another file than expected" in fails(tmp_path, behaviour, hashlib.md5(CONTENT).hexdigest())
+
+
+def test_more_than_was_announced_is_begun_anew(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT, breaks_after=300_000, wrong_total=400_000)
+
+    def mend(label: str, done: int, total: int) -> None:
+        if done > 400:
+            behaviour.breaks_after = None
+
+    with serving({"/f": behaviour}) as address:
+        download(f"{address}/f", tmp_path / "f", patience=BRAVE, progress=mend)
+    assert behaviour.asked == ["", "bytes=300000-", ""]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_longer_than_the_file_is_begun_anew(tmp_path: Path) -> None:
+    behaviour = Behaviour(CONTENT)
+
+    def stop(label: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with serving({"/f": behaviour}) as address:
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{address}/f", tmp_path / "f", progress=stop)
+        (tmp_path / "f.part").write_bytes(CONTENT + b"more")
+        download(f"{address}/f", tmp_path / "f", patience=BRAVE)
+    assert behaviour.asked == ["", f"bytes={len(CONTENT) + 4}-", ""]
+    assert (tmp_path / "f").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_wrong_content_is_found_by_the_checksum(tmp_path: Path) -> None:

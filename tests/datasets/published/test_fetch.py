@@ -166,7 +166,9 @@ def test_command_says_what_it_fetches_and_what_is_here(tmp_path: Path, monkeypat
     assert run(app, ["fetch", "eurlex"]).output.startswith("EURLex-4K is here already: data/EURLex-4K")
 
 
-def test_train_fetches_what_is_missing_or_says_both_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_fetches_what_is_missing_or_says_in_three_lines_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("XMLCLI_DATA", raising=False)
     monkeypatch.delenv("XMLCLI_OFFLINE", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -175,13 +177,17 @@ def test_train_fetches_what_is_missing_or_says_both_reasons(tmp_path: Path, monk
         monkeypatch.setattr(KnownDataset, "addresses", property(lambda self: (f"{address}/absent",)))
         result = run(app, ["train", "--dataset", "eurlex"])
     assert isinstance(result.exception, AbsentDatasetError)
-    for part in ("EURLex-4K is known but not on this machine", "EURLex-4K could not be fetched", "HTTP 404"):
-        assert part in str(result.exception)
+    lines = str(result.exception).splitlines()
+    assert lines[0].startswith("EURLex-4K is not on this machine, and could not be fetched: HTTP 404")
+    assert lines[1].startswith("get its archive with a browser: http")
+    assert lines[2].startswith("then type: xmlcli fetch EURLex-4K --url FILE")
+    assert max(map(len, lines)) < 120
     assert f"from {address}/absent" in result.output
     assert not (tmp_path / "data").exists()
     monkeypatch.setenv("XMLCLI_OFFLINE", "1")
     result = run(app, ["train", "--dataset", "eurlex"])
-    assert "could not be fetched" not in str(result.exception)
+    assert "XMLCLI_OFFLINE forbids to fetch it" in str(result.exception)
+    assert len(str(result.exception).splitlines()) == 3
     assert "fetching" not in result.output
 
 

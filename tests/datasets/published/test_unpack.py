@@ -19,6 +19,7 @@ from unittest import mock
 import pytest
 
 from xmlcli.datasets.published import unpack as unpacking
+from xmlcli.datasets.published.tar_stream import TarStream, TooLargeError
 from xmlcli.datasets.published.unpack import unpack
 from xmlcli.errors import DatasetError
 
@@ -85,11 +86,22 @@ def test_links_and_devices_are_refused(tmp_path: Path) -> None:
         (tmp_path / "out").rmdir()
 
 
-def test_a_bomb_stops_at_the_bound(tmp_path: Path) -> None:
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a", {"x": b"text"})
+    content = bytearray(archive.read_bytes())
+    for sign, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(sign) + at] |= 1
+    archive.write_bytes(content)
+    assert "an encrypted member" in refused(archive, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("bound", [1_000_000, 5_000_000])
+def test_a_bomb_stops_at_the_bound(tmp_path: Path, bound: int) -> None:
     archive = zipped(tmp_path / "a", {"zeros": bytes(50_000_000)})
     assert archive.stat().st_size < 100_000
-    assert "more than 1,000,000 bytes" in refused(archive, tmp_path / "out", bound=1_000_000)
-    assert sum(p.stat().st_size for p in (tmp_path / "out").iterdir()) <= 1_000_000
+    assert f"more than {bound:,} bytes" in refused(archive, tmp_path / "out", bound=bound)
+    assert sum(p.stat().st_size for p in (tmp_path / "out").iterdir()) <= bound
 
 
 def test_a_size_that_lies_is_found(tmp_path: Path) -> None:
@@ -188,6 +200,26 @@ def test_members_that_are_skipped_count(tmp_path: Path, mode: str) -> None:
     rmtree(tmp_path / "out")
     archive = tarred(tmp_path / "a", [(member(f"x{i}", tarfile.DIRTYPE), b"") for i in range(3000)], mode)
     assert "more than 1,000,000 bytes" in refused(archive, tmp_path / "out", bound=1_000_000)
+
+
+def test_a_size_and_a_name_of_posix_take_the_place_of_the_headers(tmp_path: Path) -> None:
+    records = b"9 size=3\n12 path=b/c\n"
+    more = header("h", b"x", len(records)) + padded(records)
+    (tmp_path / "a").write_bytes(more + header("first") + padded(b"abc") + header("last", size=1) + padded(b"z") + END)
+    unpack(tmp_path / "a", tmp_path / "out")
+    assert (tmp_path / "out" / "b" / "c").read_bytes() == b"abc"
+    assert (tmp_path / "out" / "last").read_bytes() == b"z"
+
+
+def test_a_file_that_ends_within_what_fills_a_member_up_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(header("first", size=3) + b"abc")
+    assert "it ends within a member" in refused(tmp_path / "a", tmp_path / "out")
+
+
+def test_as_much_is_read_as_the_bound_says() -> None:
+    assert TarStream(io.BytesIO(b"0123456789"), 10).read(20) == b"0123456789"
+    with pytest.raises(TooLargeError):
+        TarStream(io.BytesIO(b"0123456789"), 9).read(20)
 
 
 SIZES = [b"\xff" * 12, b"\x80" + b"\xff" * 11, b"00zz0000003\0", b"-0000000003\0", b"777777777777"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, label_matrix
 from xmlcli.datasets.formats.streams import decoded, numbered_lines
 from xmlcli.progress import Progress, silent
 

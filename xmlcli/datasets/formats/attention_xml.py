@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable
-from xmlcli.datasets.formats.raw import FileProblems, check_rows
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.progress import Progress, silent
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xmlcli.datasets.formats import libsvm
-from xmlcli.datasets.formats.streams import COMPRESSIONS, plain_suffix
+from xmlcli.datasets.formats.streams import COMPRESSIONS, open_stream, plain_suffix
 from xmlcli.errors import DatasetError
 
 DEMO = "demo"
@@ -15,7 +14,7 @@ LF_RAW, XMC_TEXT, SPLIT_TEXT, PECOS = "lf-raw", "xmc-text", "split-text", "pecos
 ATTENTION_XML, ANNIF, LIBSVM, TABLE = "attention-xml", "annif", "libsvm", "table"
 XMC_SPLITS = "xmc-splits"
 
-TABLE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet", ".tsv")
+TABLE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx")
 _FILTER = {"test_filter": ("filter_labels_test.txt",)}
 
 Names = Mapping[str, tuple[str, ...]]
@@ -51,6 +50,12 @@ def _annif(split: str) -> tuple[str, ...]:
 
 def _svm(split: str) -> tuple[str, ...]:
     return (*_with_compressed(f"{split}.svm", f"{split}.libsvm", f"*_{split}.svm", f"*_{split}.libsvm"), f"{split}.txt")
+
+
+def is_libsvm(path: Path) -> bool:
+    """Whether the first line that is not blank holds a pair `feature:value`, as no header does."""
+    with open_stream(path) as (content, _):
+        return b":" in next((line for line in content if line.strip()), b"")
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -99,7 +104,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "features": ("features.txt",),
             **_FILTER,
         },
-        fits=lambda files: not libsvm.looks_like(files["train"]),
+        fits=lambda files: not is_libsvm(files["train"]),
     ),
     XMC_SPLITS: Layout(
         {"data": ("*_data.txt",), "train": ("*_trSplit.txt",), "test": ("*_tstSplit.txt",)},

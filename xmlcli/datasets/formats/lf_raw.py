@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix, without_mark
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, label_matrix, without_mark
 from xmlcli.datasets.formats.streams import numbered_lines
 from xmlcli.progress import Progress, silent
 

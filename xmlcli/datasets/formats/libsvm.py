@@ -10,18 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from xmlcli.datasets.formats.named import NamedFile, NamedRows, NameTable
-from xmlcli.datasets.formats.streams import open_stream
 from xmlcli.datasets.formats.xmc_text import feature_matrix, read_rows
 from xmlcli.progress import Progress, silent
-
-
-def looks_like(path: Path) -> bool:
-    """Whether the first line that is not blank holds a pair `feature:value`, as no header does."""
-    with open_stream(path) as (content, _):
-        for line in content:
-            if line.strip():
-                return b":" in line
-    return False
 
 
 def read_split(

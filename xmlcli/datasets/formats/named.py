@@ -42,6 +42,8 @@ class NamedRows:
         self._table = table
         self._counts = array("q")
         self._labels = array("i")
+        self._groups = array("q")
+        self._group_ids: dict[str, int] = {}
         self.texts: list[str] = []
 
     def __len__(self) -> int:
@@ -58,11 +60,16 @@ class NamedRows:
         self._counts.append(len(ids))
         self._labels.extend(ids)
 
+    def add_group(self, name: str) -> None:
+        """Append the group of a document; an empty name stands for a group of its own."""
+        self._groups.append(self._group_ids.setdefault(name or f"\0{len(self._groups)}", len(self._group_ids)))
+
     def split(self, order: npt.NDArray[np.int32], X: sp.csr_matrix | None = None) -> RawSplit:
         """Return the split, where label number i becomes id `order[i]`; with texts unless features are given."""
         labels = order[np.array(self._labels, dtype=np.int64)]
         Y = label_matrix(np.array(self._counts, dtype=np.int64), labels, len(order))
-        return RawSplit(None if X is not None else self.texts, X, Y)
+        groups = np.array(self._groups, dtype=np.int64) if self._groups else None
+        return RawSplit(None if X is not None else self.texts, X, Y, groups)
 
 
 @dataclass(frozen=True)

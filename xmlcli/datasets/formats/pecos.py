@@ -13,7 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.datasets.formats.matrices import read_matrix
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, check_rows
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.progress import Progress, silent
 

@@ -1,4 +1,4 @@
-"""What every reader of a dataset returns, and how it reports a malformed file."""
+"""What every reader of a dataset returns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from xmlcli.datasets.formats.problems import FileProblems
 from xmlcli.errors import DatasetError
 
-SHOWN_PROBLEMS = 10
 _MOST_DIGITS = 15
-SAVE_AS_UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8), or: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,19 @@ class RawSplit:
         texts: one string a document (raw-text layouts).
         X: float32 CSR (N, F), given features (bag-of-words layouts), sorted, not normalised.
         Y: float32 CSR (N, L) of ones, sorted.
+        groups: int64 (N,), the number of each document's group (a table's `group_column`), or None.
     """
 
     texts: list[str] | None
     X: sp.csr_matrix | None
     Y: sp.csr_matrix
+    groups: npt.NDArray[np.int64] | None = None
+
+    def take(self, rows: npt.NDArray[np.int64]) -> RawSplit:
+        """Return some documents, int64 (n,), in that order."""
+        texts = None if self.texts is None else [self.texts[row] for row in rows.tolist()]
+        X = None if self.X is None else self.X[rows]
+        return RawSplit(texts, X, self.Y[rows], None if self.groups is None else self.groups[rows])
 
 
 @dataclass(frozen=True)
@@ -61,57 +68,6 @@ class ReadSplits:
     train: RawSplit
     test: RawSplit | None
     label_names: list[str] | None = None
-
-
-@dataclass(frozen=True)
-class TableColumns:
-    """How a table (CSV, JSONL, Parquet) is read.
-
-    Attributes:
-        text: name of the column with the text, or several names separated by commas, whose texts are joined.
-        labels: name of the column with the labels.
-        separator: what separates the labels of a document where they are one text and no list.
-    """
-
-    text: str = "text"
-    labels: str = "labels"
-    separator: str = ";"
-
-
-class FileProblems:
-    """Collects what is wrong with one file, to be told at once: all are counted, the first ten shown.
-
-    `unit` is what the numbers count: lines of a text, rows of a matrix.
-    """
-
-    def __init__(self, path: Path, unit: str = "line") -> None:
-        self.path = path
-        self.unit = unit
-        self.count = 0
-        self._shown: list[str] = []
-        self._remedies: dict[str, None] = {}
-
-    def add(self, line: int, expected: str, found: str, remedy: str | None = None) -> None:
-        """Note one problem; `line` counts units from 1, the text is cut to a readable length. `remedy` is told once."""
-        self.count += 1
-        if remedy:
-            self._remedies[remedy] = None
-        if len(self._shown) < SHOWN_PROBLEMS:
-            cut = found if len(found) <= 80 else f"{found[:77]}..."
-            self._shown.append(f"{self.unit} {line}: expected {expected}, found {cut}")
-
-    def told(self) -> str:
-        """Return what was noted, in one line."""
-        return "; ".join(self._shown)
-
-    def raise_if_any(self) -> None:
-        """Raise one DatasetError for all that was noted; do nothing where all is well."""
-        if not self.count:
-            return
-        noun = "problem" if self.count == 1 else "problems"
-        more = f"\n({self.count - SHOWN_PROBLEMS:,} more)" if self.count > SHOWN_PROBLEMS else ""
-        told = f"{self.path}: {self.count:,} {noun}\n" + "\n".join(self._shown) + more
-        raise DatasetError(told, remedy="; ".join(self._remedies))
 
 
 def label_matrix(counts: npt.NDArray[np.int64], labels: npt.NDArray[np.int32], num_labels: int) -> sp.csr_matrix:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, check_rows
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, check_rows
 from xmlcli.datasets.formats.streams import text_lines
 from xmlcli.datasets.formats.xmc_lines import Header
 from xmlcli.datasets.formats.xmc_text import counts, feature_matrix, read_rows

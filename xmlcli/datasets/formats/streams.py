@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, AnyStr, BinaryIO, cast
 
-from xmlcli.datasets.formats.raw import SAVE_AS_UTF8, FileProblems
+from xmlcli.datasets.formats.problems import SAVE_AS_UTF8, FileProblems
 from xmlcli.errors import DatasetError
 from xmlcli.progress import Progress
 
@@ -23,7 +23,6 @@ LEAST_CONTENT = 16 << 20
 LARGEST_RATIO = 30
 _LINES_A_REPORT = 20_000
 _BUFFER = 1 << 18
-_LINE_EXPECTED = f"fewer than {MOST_LINE_BYTES:,} bytes"
 
 
 def plain_suffix(path: Path) -> str:
@@ -104,8 +103,14 @@ def bounded_lines(read: Callable[[int], AnyStr], path: Path) -> Iterator[AnyStr]
     """Yield lines as `readline` gives them; DatasetError for one that is longer than memory should hold."""
     for number, line in enumerate(iter(partial(read, MOST_LINE_BYTES), read(0)), start=1):
         if len(line) >= MOST_LINE_BYTES:
-            raise DatasetError(f"{path}: a line too long", where=f"line {number}", expected=_LINE_EXPECTED)
+            raise line_too_long(path, number)
         yield line
+
+
+def line_too_long(path: Path, number: int | None = None) -> DatasetError:
+    """Return the error for a line that is longer than memory should hold; `number`: which one, where that is known."""
+    where = None if number is None else f"line {number}"
+    return DatasetError(f"{path}: a line too long", where=where, expected=f"fewer than {MOST_LINE_BYTES:,} bytes")
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xmlcli.datasets.formats.raw import FileProblems
+from xmlcli.datasets.formats.problems import FileProblems
 
 MOST_DIGITS = 15  # a float64 holds every integer of so many digits
 MOST_IDS = 2**31 - 1  # of features or labels: int32 holds them

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xmlcli.datasets.formats import xmc_text
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, ReadSplits
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, ReadSplits
 from xmlcli.datasets.formats.streams import numbered_lines
 from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.progress import Progress, silent

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from xmlcli.datasets.formats.raw import FileProblems, RawSplit, label_matrix
-from xmlcli.datasets.formats.streams import open_stream
+from xmlcli.datasets.formats.problems import FileProblems
+from xmlcli.datasets.formats.raw import RawSplit, label_matrix
+from xmlcli.datasets.formats.streams import MOST_LINE_BYTES, line_too_long, open_stream
 from xmlcli.datasets.formats.xmc_lines import (
     LARGEST_VALUE,
     MOST_DIGITS,
@@ -146,17 +147,20 @@ def counts(path: Path, line: bytes, what: tuple[str, ...]) -> list[int]:
 def _blocks(stream: BinaryIO, position: Callable[[], int], path: Path, progress: Progress) -> Iterator[bytes]:
     """Yield the rest of a file in blocks of whole lines, each ending in a newline."""
     total = path.stat().st_size
-    rest = b""
+    begun: list[bytes] = []  # the line that has not ended yet
+    length = 0
     while piece := stream.read(_BLOCK_BYTES):
         end = piece.rfind(b"\n") + 1
         if end:
-            yield (rest + piece[:end]).replace(b"\r\n", b"\n")
-            rest = piece[end:]
-        else:
-            rest += piece
+            yield b"".join([*begun, piece[:end]]).replace(b"\r\n", b"\n")
+            begun, length = [], 0
+        begun.append(piece[end:])
+        length += len(begun[-1])
+        if length >= MOST_LINE_BYTES:
+            raise line_too_long(path)
         progress(f"read {path.name}", position(), total)
-    if rest:
-        yield rest.rstrip(b"\r") + b"\n"
+    if length:
+        yield b"".join(begun).rstrip(b"\r") + b"\n"
 
 
 def _parse_block(block: bytes, header: Header) -> ParsedRows | None:
