@@ -25,9 +25,12 @@ def parts(features: TextFeatures, names: list[str]) -> list[list[tuple[set[str],
     stems = name_stems(features, names)
     assert stems is not None
     letters = {int(stem): term[:6] for stem, term in zip(stems.stem_of, features.terms, strict=False)}
-    rows = [{letters[int(s)] for s in stems.stems[a:b]} for a, b in zip(stems.offsets, stems.offsets[1:], strict=False)]
-    both = list(zip(rows, stems.counts.astype(int).tolist(), strict=True))
-    return [both[at : at + 2] for at in range(0, len(both), 2)]
+    found = []
+    counted = stems.sums[:, 1::2].astype(int).tolist()
+    for (begin, middle, end), counts in zip(stems.offsets.tolist(), counted, strict=True):
+        rows = [{letters[int(s)] for s in stems.stems[a:b]} for a, b in ((begin, middle), (middle, end))]
+        found.append(list(zip(rows, counts, strict=True)))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -60,8 +63,8 @@ def test_a_stem_of_more_documents_counts_less_and_one_of_none_as_the_rarest() ->
     assert stems is not None
     share = {"painti": 3 / 7, "chess": 3 / 7, "birds": 3 / 7}  # (1 + n) / (1 + N) as idf has it, n of "painting" is 2
     rarest = 1 - math.log(2 / 7)
-    wanted = [1 - math.log(share["painti"]), 0, rarest, 0, 2 * (1 - math.log(share["chess"])), 0]
-    assert np.allclose(stems.total, wanted, atol=1e-5)
+    wanted = [[1 - math.log(share["painti"]), 0], [rarest, 0], [2 * (1 - math.log(share["chess"])), 0]]
+    assert np.allclose(stems.sums[:, ::2], wanted, atol=1e-5)
 
 
 def test_names_without_a_word_of_the_documents_have_no_stems() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from support.fake_stages import drawn_state, make_config
 from support.planted_data import collection, sparse_rows, unit_rows
@@ -29,6 +30,7 @@ from xmlcli.label_embeddings.proxy import ProxyMap, embed_labels, train_proxy
 from xmlcli.label_embeddings.word_centroids import word_centroids
 from xmlcli.prediction.scores import Scores
 from xmlcli.prediction.sharded_scores import ShardedScores
+from xmlcli.prediction.unseen import make_unseen
 from xmlcli.prediction.votes import make_voters
 from xmlcli.shortlists.make_index import SearchVectors, make_index, make_word_index, searchable_labels
 from xmlcli.storage import files, row_files
@@ -102,6 +104,25 @@ def check_search(ranks: Ranks) -> None:
     there = candidates[rows] < L
     assert one.keys() == several.keys()
     assert all(np.allclose(several[name][there], one[name][rows][there], atol=1e-5) for name in one)
+    text, of_unseen = sparse_rows(L, F, 4, rng), make_config().shortlist
+    of_unseen = replace(of_unseen, mask_unseen=True, unseen_labels=True)
+    vectors = np.random.default_rng(5).standard_normal((F, 6)).astype(np.float32)
+
+    def encode(rows: sp.csr_matrix) -> np.ndarray:
+        return np.asarray(rows @ vectors, np.float32)
+
+    one = make_unseen(Scores(W, bias, Z, frequencies, linear, text, stems), encode, of_unseen)
+    own_text = Scores(W[mine], bias[mine], Z[mine], frequencies[mine], linear[mine], text[mine], own_stems)
+    several = make_unseen(ShardedScores(own_text, frequencies, ranks), encode, of_unseen)
+    wanted, found = one.score(X, documents), several.score(X[rows], documents[rows])
+    order, own_order = np.argsort(wanted[0], axis=1)[rows], np.argsort(found[0], axis=1)
+    assert (np.take_along_axis(wanted[0][rows], order, 1) == np.take_along_axis(found[0], own_order, 1)).all()
+    assert set(np.unique(wanted[0])) <= {*np.flatnonzero(frequencies == 0), L}
+    for name, scored in wanted[1].items():
+        a, b = np.take_along_axis(scored[rows], order, 1), np.take_along_axis(found[1][name], own_order, 1)
+        assert np.allclose(a, b, atol=1e-5), name
+    own = replace(own_text, label_text=None)
+    one = Scores(W, bias, Z, frequencies, linear, None, stems)(X, documents, candidates)
     nothing = ShardedScores(own, frequencies, ranks)(X[:0], documents[:0], candidates[:0])
     assert {name: scores.shape for name, scores in nothing.items()} == dict.fromkeys(one, (0, k))
 

@@ -14,6 +14,7 @@ import numpy as np
 from xmlcli.arrays import Doubles, Ints
 from xmlcli.features.tfidf import TextFeatures
 from xmlcli.features.word_table import encode_texts, words_of
+from xmlcli.kernels.csr import unsigned
 from xmlcli.kernels.name_scores import NameStems
 from xmlcli.progress import silent
 
@@ -37,13 +38,14 @@ def name_stems(features: TextFeatures, names: Sequence[str]) -> NameStems | None
         return None
     values = np.append(rarity, rarity.max(initial=0))[np.minimum(stems, S)]
     known = stems < S
+    total, counts = np.bincount(rows, values, len(parts)), np.bincount(rows, minlength=len(parts))
+    bounds = np.append(0, np.cumsum(np.bincount(rows[known], minlength=len(parts))))
     return NameStems(
-        stem_of=np.append(stem_of, np.full(num_ngrams, S, np.int32)),
+        stem_of=unsigned(np.append(stem_of, np.full(num_ngrams, S, np.int32))),
         rarity=rarity.astype(np.float32),
-        offsets=np.append(0, np.cumsum(np.bincount(rows[known], minlength=len(parts)))),
-        stems=stems[known],
-        total=np.bincount(rows, values, len(parts)).astype(np.float32),
-        counts=np.bincount(rows, minlength=len(parts)).astype(np.float32),
+        offsets=np.stack([bounds[:-1:2], bounds[1::2], bounds[2::2]], axis=1).astype(np.int32),
+        stems=unsigned(stems[known]),
+        sums=np.stack([total, counts], axis=1).astype(np.float32).reshape(-1, 4),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmlcli.arrays import Floats, Ints
-from xmlcli.kernels.name_scores import NAME_SCORES, NameStems, score_names, score_texts
+from xmlcli.kernels.name_scores import NAME_SCORES, TEXT_SCORES, NameStems, score_names, score_texts
 from xmlcli.kernels.products import Table, chosen_products, unit_rows
 from xmlcli.kernels.quantised import QuantisedRows
 from xmlcli.kernels.row_scores import SparseRows, score_rows
@@ -54,7 +54,7 @@ class Scores:
     @property
     def text_names(self) -> list[str]:
         """The names of the scores by text, in order."""
-        of_text = () if self.label_text is None else ("label_text", "text_share")
+        of_text = TEXT_SCORES if self.label_text is not None else ()
         return [*of_text, *(NAME_SCORES if self.stems is not None else ())]
 
     def __call__(self, X: sp.csr_matrix, documents: Floats, candidates: Ints) -> dict[str, Floats]:
@@ -74,10 +74,9 @@ class Scores:
 
     def by_text(self, X: sp.csr_matrix, candidates: Ints) -> dict[str, Floats]:
         """Return the scores of the labels' own texts and names alone."""
-        scores = {}
+        scores: dict[str, Floats] = {}
         if self.label_text is not None:
-            scores["label_text"] = self._score_sparse(X, self.label_text, candidates)
-            scores["text_share"] = score_texts(X, _rows(self.label_text), candidates)
+            scores |= zip(TEXT_SCORES, score_texts(X, _rows(self.label_text), candidates), strict=True)
         if self.stems is not None:
             scores |= zip(NAME_SCORES, score_names(X, self.stems, candidates), strict=True)
         return scores

@@ -25,8 +25,6 @@ from xmlcli.shortlists.make_index import SearchVectors, make_index
 Encode: TypeAlias = Callable[[sp.csr_matrix], Floats]
 SHORTLIST = 20
 """Labels without documents on the shortlist of a document, at most."""
-SHARE = 0.1
-"""Of the vectors' cosine in the search for them."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def make_unseen(
     vectors = np.zeros((len(labels), own.Z.shape[1]), np.float32)
     vectors[labels] = encode(text[labels])
     search = SearchVectors(vectors, np.zeros(len(labels), np.float32), text)
-    index = make_index(search, labels, replace(config, backend="words", vectors=SHARE), in_order=False, ranks=ranks)
+    index = make_index(search, labels, replace(config, backend="words"), in_order=False, ranks=ranks)
     if isinstance(scores, ShardedScores):
         return UnseenLabels(index, replace(scores, own=by_text), combination)
     return UnseenLabels(index, by_text, combination)
