@@ -19,6 +19,7 @@ from support.paths import PIPELINES, PROJECT
 from xmlcli import cli
 from xmlcli.runs import runner
 from xmlcli.stages.job import Job
+from xmlcli.storage.files import sealed
 
 COMMANDS = (
     "train", "evaluate", "plan", "prepare", "init-clf", "embed-labels", "shortlist", "train-clf", "combine", "finish",
@@ -107,6 +108,9 @@ def test_train_makes_everything_and_shows_one_table(
         "shortlist-1",
         "train-clf-1",
         "embed-labels-2",
+        "combine-1",
+        "finish-1",
+        "embed-labels-3",
         "evaluate-1",
     ]
     for text in ("75.00", "33.25", "12.50", "oracle", "90.00"):
@@ -127,7 +131,7 @@ def test_evaluate_speaks_of_the_last_trained_run(
     report = json.loads(capsys.readouterr().out)
     assert (report["dataset"], report["cycle"], report["metrics"]["P@1"]) == ("demo", 1, 33.25)
     assert (report["split"], report["documents"], report["overrides"]) == ("test", 3, {"cycles": 1})
-    assert report["validation"] == {"documents": 2, "metrics": report["metrics"]}
+    assert report["validation"] == {"documents": 3, "metrics": report["metrics"]}
     assert main(monkeypatch, "evaluate", *place) == 0
     shown = capsys.readouterr().out
     assert "33.25" in shown
@@ -229,6 +233,9 @@ def test_plan_says_what_would_run_and_why(
     assert [line.split()[0] for line in lines if line.split()[1] == "run"] == [
         "train-clf@demo-1",
         "embed-labels@demo-2",
+        "combine@demo-1",
+        "finish@demo-1",
+        "embed-labels@demo-3",
         "evaluate@demo-1",
     ]
 
@@ -303,7 +310,7 @@ def test_a_published_setting_that_is_retired_is_left_out_where_it_is_what_is_use
     record = json.loads(path.read_text())
     for value, code in ((1.0, 0), (0.5, 2)):
         clf = record["settings"]["clf"] | {"residual_rate": value}
-        path.write_text(json.dumps(record | {"settings": record["settings"] | {"clf": clf}}))
+        path.write_text(json.dumps(sealed(record | {"settings": record["settings"] | {"clf": clf}})))
         assert main(monkeypatch, "evaluate", "-m", "P@1", *place) == code
     assert "clf.residual_rate: no such key" in capsys.readouterr().err
 

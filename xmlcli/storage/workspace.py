@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmlcli.errors import LockedError, UsageError
-from xmlcli.storage import files
 from xmlcli.storage.atomic import REPLACED, TEMPORARY, remove
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -150,8 +149,10 @@ def lock(workspace: Workspace) -> Iterator[None]:
 
 def holder(workspace: Workspace) -> str | None:
     """Return which process works on the run, None where none seems to. The lock itself is left alone."""
+    from xmlcli.storage.files import read_bounded  # which imports NumPy
+
     try:
-        text = files.read_bounded(workspace.lock_path).decode(errors="replace").strip()
+        text = read_bounded(workspace.lock_path).decode(errors="replace").strip()
         process = re.match(r"process (\d{1,9}): ", text)
         if process is None:
             return None
