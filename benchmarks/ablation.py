@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from measuring import XMLCLI, append_line, machine, provenance
 
-from xmlcli.cli.options import Options, open_run
+from xmlcli.cli.options import Opened, Options, open_run
 from xmlcli.distributed.ranks import ALONE
 from xmlcli.metrics import drop_filtered, evaluate_top_k, parse_metric
 from xmlcli.prediction.combination import take_top_k
 from xmlcli.prediction.scores import VOTES
 from xmlcli.prediction.validation_weights import novelty_weights
 from xmlcli.runs.plan import find_call, plan
+from xmlcli.stages.combine import fit
 from xmlcli.stages.engine import ModelArtifacts, load_engine
-from xmlcli.stages.evaluate import fit
+from xmlcli.stages.inputs import own_documents, validation_documents, without_validation
 from xmlcli.stages.job import Job
 
 METRICS = [f"{name}@{k}" for name in ("P", "PSP") for k in (1, 3, 5)]
@@ -94,16 +95,16 @@ def train(spec: str, seed: int, removed: str, settings: list[str]) -> list[Line]
 def without_scores(options: Options) -> dict[str, dict[str, float]]:
     """Return the test metrics of a trained run by what is left out of its combination."""
     opened = open_run(options)
-    call = find_call(plan(opened.config, opened.run), "evaluate", opened.config.cycles)
-    job = Job(call=call, workspace=opened.workspace, config=opened.config)
-    artifacts = ModelArtifacts(*(job.read(kind) for kind in ModelArtifacts._fields))
-    prepared = artifacts.prepared
-    X, Y, X_test, Y_test = (prepared.csr(f"{t}_{part}.npz") for part in ("validation", "test") for t in "XY")
-    weights, new = prepared.array("inverse_propensity.npy"), novelty_weights(X, prepared.csr("X_train.npz"), ALONE)
+    fitted, measured = (_artifacts(opened, stage) for stage in ("combine", "evaluate"))
+    prepared = measured.prepared
+    X, Y = validation_documents(prepared)
+    X_test, Y_test = prepared.csr("X_test.npz"), prepared.csr("Y_test.npz")
+    learnt, _ = own_documents(prepared, slice(0, without_validation(prepared)), ALONE)
+    weights, new = prepared.array("inverse_propensity.npy"), novelty_weights(X, learnt, ALONE)
     filtered = prepared.array("test_filter.npy") if prepared.has("test_filter.npy") else None
-    engine, num_labels = load_engine(artifacts, opened.config), Y.shape[1]
-    metrics = [parse_metric(name) for name in METRICS]
-    (candidates, scores), (test_candidates, test_scores) = engine.score(X), engine.score(X_test)
+    metrics, num_labels = [parse_metric(name) for name in METRICS], Y.shape[1]
+    candidates, scores = load_engine(fitted, opened.config).score(X)
+    test_candidates, test_scores = load_engine(measured, opened.config).score(X_test)
     if not fit(scores, candidates, Y, new, weights).uses(VOTES):
         scores.pop(VOTES, None)
     found = {}
@@ -117,6 +118,13 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
         top = top if filtered is None else drop_filtered(top, filtered, num_labels).astype(np.int32)
         found[what] = evaluate_top_k(top, Y_test, weights, metrics)
     return found
+
+
+def _artifacts(opened: Opened, stage: str) -> ModelArtifacts:
+    """Return the artifacts of the model that a stage of the last cycle reads."""
+    call = find_call(plan(opened.config, opened.run), stage, opened.config.cycles)
+    job = Job(call=call, workspace=opened.workspace, config=opened.config)
+    return ModelArtifacts(*(job.read(kind) for kind in ModelArtifacts._fields))
 
 
 def report(lines: list[Line]) -> str:

@@ -77,6 +77,10 @@ def test_an_indicator_matrix_is_answered_by_one_with_the_same_labels(fitted: XML
     assert found.shape == (40, Y.shape[1])
     assert not found[:, -1].any()
     assert (found & Y[120:]).sum() / Y[120:].sum() > 0.5
+    for threshold in (0.1, 0.9):
+        probable = dense.predict_proba(TEXTS[120:]).toarray() >= threshold
+        assert (dense.set_params(threshold=threshold).predict(TEXTS[120:]) == probable).all()
+    dense.set_params(threshold=0.5)
     dense._indicator = "sparse"
     assert (dense.predict(TEXTS[120:]).toarray() == found).all()
 

@@ -66,6 +66,14 @@ def test_complete_shortlists_give_scikit_learns_classifiers(C: float, monkeypatc
         assert found[label, -1] == pytest.approx(svc.intercept_[0], abs=2e-3)
 
 
+def test_one_step_solves_the_problem_of_one_document() -> None:
+    """With w0 = 0 and b0 = -1 the document falls short by 2; alpha = 2 / (|x|^2 + 1 + 1 / 2C) moves w and bias."""
+    X, Y = sp.csr_matrix(np.array([[0.6, 0.8]], np.float32)), sp.csr_matrix(np.ones((1, 1), np.float32))
+    found = trained(X, Y, everything(Y), X, replace(EXACT, C=2.0, max_passes=1)).toarray()
+    alpha = 2 / (1 + 1 + 1 / 4)
+    assert np.allclose(found, [[0.6 * alpha, 0.8 * alpha, alpha - 1]], atol=1e-6)
+
+
 @pytest.mark.parametrize("start", [0.0, 1.5])
 @pytest.mark.parametrize("has_text", [False, True])
 def test_each_classifier_minimises_its_shortlists_objective(start: float, has_text: bool) -> None:

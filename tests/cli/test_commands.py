@@ -20,7 +20,10 @@ from xmlcli import cli
 from xmlcli.runs import runner
 from xmlcli.stages.job import Job
 
-COMMANDS = ("train", "evaluate", "plan", "prepare", "init-clf", "embed-labels", "shortlist", "train-clf", "settings")
+COMMANDS = (
+    "train", "evaluate", "plan", "prepare", "init-clf", "embed-labels", "shortlist", "train-clf", "combine", "finish",
+    "settings",
+)  # fmt: skip
 SMALL = ("--set", "cycles=1")
 
 
@@ -141,7 +144,7 @@ def test_evaluate_speaks_of_the_last_trained_run(
 
 @pytest.mark.parametrize(
     ("measured", "shown", "code"),
-    [({"P@1": 12.25}, "percent, validation", 0), ({}, "nothing to measure", 2)],
+    [({"P@1": 12.25}, "7 validation documents", 0), ({}, "nothing to measure", 2)],
 )
 def test_without_test_documents_figures_are_those_of_validation(
     measured: dict[str, float],
@@ -153,10 +156,10 @@ def test_without_test_documents_figures_are_those_of_validation(
 ) -> None:
     def untested(job: Job) -> None:
         with job.write() as out:
-            out.json("combination.json", {})
             out.array("test_top.npy", np.zeros((0, 3), np.int32))
-            out.json("metrics.json", {"validation": measured})
-            out.json("report.json", {})
+            about = {"documents": 7, "labels": 9, "unseen_labels": 0.25}
+            out.json("metrics.json", {"validation": measured, "of": {"validation": about}})
+            out.json("report.json", {"calibration": []})
 
     fakes = FAKES | {"evaluate": stage(untested, "evaluate")}
     monkeypatch.chdir(PROJECT)
@@ -194,6 +197,9 @@ def test_stages_one_by_one_do_what_train_does(fake: None, tmp_path: Path, monkey
         for name in ("embed-labels", "shortlist", "train-clf"):
             assert main(monkeypatch, name, *words, "--cycle", "1") == 0
         assert main(monkeypatch, "embed-labels", *words, "--cycle", "2") == 0
+        for name in ("combine", "finish"):
+            assert main(monkeypatch, name, *words, "--cycle", "1") == 0
+        assert main(monkeypatch, "embed-labels", *words, "--cycle", "3") == 0
         assert main(monkeypatch, "evaluate", *words, "--cycle", "1") == 0
 
     def manifests(root: str) -> dict[str, bytes]:

@@ -58,7 +58,12 @@ def test_a_stage_is_shown_when_it_begins_and_its_bar_ends_with_the_work(monkeypa
         shown.progress("read", 1, 2)
         assert (task.description, task.completed, task.total) == ("prepare: read", 1, 2)
         shown.progress("read", 2, 2)
-        assert task.total is None, "no bar stands at 100 %"
+        assert (task.description, task.total) == ("prepare", None), "no bar stands at 100 %"
+        for _ in range(2):
+            shown.emit(logging.makeLogRecord({"name": "xmlcli.kernels.compiled", "msg": "compiling"}))
+            assert task.description == "prepare: compiling"
+            shown.progress("read", 1, 2)
+            assert task.description == "prepare: read"
     finally:
         shown.close()
 
@@ -93,10 +98,16 @@ def test_a_kernel_that_is_compiled_is_logged_and_one_that_is_read_is_not(tmp_pat
 def test_quiet_says_results_alone_and_verbose_says_what_is_logged(
     fake: None, tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    assert train(monkeypatch, tmp_path / "a", before=("--quiet",)) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    assert "33.25" in shown.out
+    for place in ("before", "behind"):
+        words = ("--quiet",)
+        root = tmp_path / place
+        assert (
+            train(monkeypatch, root, *(() if place == "before" else words), before=words if place == "before" else ())
+            == 0
+        )
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        assert "33.25" in shown.out
     assert train(monkeypatch, tmp_path / "b", before=("-v",)) == 0
     assert "xmlcli.runs.runner: train-clf-1 begins: " in capsys.readouterr().err
     assert main(monkeypatch, "-q", "train") == 2

@@ -53,6 +53,7 @@ class Child:
 
     def __init__(self, name: str, reader: Reader, numbers: range, seed: int) -> None:
         self._shared, self._said = mmap.mmap(-1, 16), tempfile.TemporaryFile()  # noqa: SIM115  closed by wait
+        self._scratch = Path(tempfile.mkdtemp(dir=_MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None))
         self._set(_NUMBER, numbers.start)
         self._pid = os.fork()
         if not self._pid:
@@ -77,6 +78,7 @@ class Child:
                 os.kill(self._pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
         code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        shutil.rmtree(self._scratch, ignore_errors=True)  # the child may have crashed
         self._said.seek(0)
         said = self._said.read().decode(errors="replace")
         self._said.close()
@@ -104,16 +106,12 @@ class Child:
             os.dup2(null, descriptor)
         warnings.simplefilter("ignore")
         resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
-        scratch = tempfile.mkdtemp(dir=_MEMORY_FOLDER if _MEMORY_FOLDER.is_dir() else None)
-        try:
-            for number in numbers:
-                self._set(_NUMBER, number)
-                if found := self._read_one(reader, reader.garbled(draw(seed, name, number)), Path(scratch)):
-                    self._said.write(found.encode(errors="replace"))
-                    self._said.flush()
-                    return
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        for number in numbers:
+            self._set(_NUMBER, number)
+            if found := self._read_one(reader, reader.garbled(draw(seed, name, number)), self._scratch):
+                self._said.write(found.encode(errors="replace"))
+                self._said.flush()
+                return
 
     def _read_one(self, reader: Reader, files: Files, scratch: Path) -> str | None:
         """Return what is found."""

@@ -63,7 +63,7 @@ def make_readers(trained: Path) -> dict[str, Reader]:
         "predict --input": Reader(inputs.documents(), _read_documents),
         "predictions": Reader(inputs.predictions(), _read_predictions),
         "pipeline file": Reader(_pipelines(), _read_pipeline),
-        "--set": Reader(
+        "overrides": Reader(
             [{"value": text} for text in (b"clf.epochs=3", b"proxy.priors=[0.1, 2]", b"seed=0x1f")], _read_set
         ),
         "params.yaml": Reader([{"params.yaml": _params()}], _read_table),

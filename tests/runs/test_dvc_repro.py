@@ -39,7 +39,10 @@ with open("log", "a") as log:
 if stage == "settings":
     os.execv("{python}", ["{python}", "-m", "xmlcli", *sys.argv[1:]])
 base, cycle = pathlib.Path("artifacts", run), options.get("--cycle", "0")
-kind = {{"init-clf": "clf", "train-clf": "clf", "embed-labels": "labels", "evaluate": "evaluation"}}.get(stage, stage)
+kinds = {{"init-clf": "clf", "train-clf": "clf", "finish": "clf", "embed-labels": "labels", "combine": "combination"}}
+kind = {{**kinds, "evaluate": "evaluation"}}.get(stage, stage)
+if stage == "finish":
+    cycle = int(cycle) + 1
 folder = base / "prepared" if stage == "prepare" else base / f"cycle{{cycle}}" / kind
 folder.mkdir(parents=True)
 (folder / "content").write_text(name)

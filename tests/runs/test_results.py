@@ -46,6 +46,23 @@ def test_a_k_beyond_the_stored_ranking_says_how_to_get_it(training: Training, ca
         results.read_test_metrics(training, call, ["P@7"])
 
 
+def test_costs_are_the_largest_peak_and_the_seconds_of_all_but_prepare_and_evaluate(
+    training: Training, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = {"prepare": 100.0, "evaluate-2": 1000.0}
+    peaks = {"shortlist-1": 9}
+    monkeypatch.setattr(
+        results, "_provenance",
+        lambda _, c: {"seconds": seconds.get(c.name, 1.0), "peak_memory_bytes": peaks.get(c.name, 3)},
+    )  # fmt: skip
+    report = results.report(training, call, [])
+    assert report["train_seconds"] == 8.0  # init-clf, three calls of each cycle, and the labels' refresh
+    assert report["peak_memory_bytes"] == 9
+    monkeypatch.setattr(results, "_provenance", lambda _, c: {} if c.name == "shortlist-1" else {"seconds": 1.0})
+    report = results.report(training, call, [])
+    assert (report["train_seconds"], report["peak_memory_bytes"]) == (None, None)
+
+
 def test_the_report_holds_what_the_issue_names(training: Training, call: Call) -> None:
     report = results.report(training, call, [])
     assert set(report) == {

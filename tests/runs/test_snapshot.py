@@ -372,6 +372,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no settings": edited(settings=None),
     "other artifacts": edited(artifacts={}),
     "no artifacts": edited(artifacts=[]),
+    "more artifacts": lambda path: path.write_text(path.read_text().replace('"artifacts": {', '"artifacts": {"x": 0,')),
     "no run": edited(dataset=3),
     "no overrides": edited(overrides=[]),
 }

@@ -38,7 +38,7 @@ def test_whole_models_pass() -> None:
         ({"words": THERE, "votes": 3, "voters": THERE}, "documents with kNN votes"),
         ({"words": THERE, "coefficients": ("linear*frequency",)}, "the score of linear"),
     ],
-    ids=str,
+    ids=["no words", "votes of nobody", "voters without votes", "voters without labels", "a product of nothing"],
 )
 def test_a_part_that_is_missing_is_named(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ArtifactError, match=said):

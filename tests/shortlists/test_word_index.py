@@ -212,6 +212,14 @@ def test_what_a_document_touched_is_as_before_for_the_next(monkeypatch: pytest.M
     assert np.allclose(np.take_along_axis(products, indices.astype(np.int64), axis=1), scores, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_labels", [65_536, 65_537])
+def test_no_number_of_many_labels_is_cut_short(num_labels: int) -> None:
+    everything, ones = np.arange(num_labels), np.ones(num_labels, np.float32)
+    words = sp.csr_matrix((ones, (everything, everything % 7)))
+    index = WordIndex(words, bonus=0 * ones, searchable=ones > 0)
+    assert np.sort(index._file.labels).tolist() == everything.tolist()
+
+
 def test_the_labels_of_all_ranks_decide_which_words_are_too_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_index, "POSTINGS", 40)
     given, no_vectors = problem(60, 20, 4), np.empty((20, 0), np.float32)

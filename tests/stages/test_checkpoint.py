@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -115,7 +116,14 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
-HARMS = (cut_whole, cut_half, flip_a_bit, take_a_tensor, other_shapes, of_another_identity, without_a_seal, a_folder)
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+HARMS = (
+    cut_whole, cut_half, flip_a_bit, take_a_tensor, other_shapes, of_another_identity, without_a_seal, a_folder, a_pipe,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("harm", HARMS)

@@ -42,8 +42,10 @@ def evaluated(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_evaluate_prints_one_json_object_with_metrics_and_costs(evaluated: Callable[..., str]) -> None:
     found = json.loads(evaluated("--json"))
     assert found.keys() == {
-        "dataset", "cycle", "metrics", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
+        "run", "dataset", "source", "profile", "overrides", "cycle", "split", "documents", "metrics", "of",
+        "validation", "train_seconds", "predict_ms_per_document", "model_bytes", "peak_memory_bytes",
     }  # fmt: skip
+    assert {split: about["documents"] for split, about in found["of"].items()} == {"validation": 40, "test": 60}
     assert (found["dataset"], found["cycle"]) == ("tiny", 2)
     names = {f"{name}@{k}" for name in ("P", "nDCG", "PSP", "PSnDCG", "R") for k in (1, 3, 5)}
     assert found["metrics"].keys() == names
@@ -63,12 +65,50 @@ def test_evaluate_computes_a_metric_that_was_not_measured_from_the_ranking(
 def test_filtered_pairs_are_not_in_the_test_ranking() -> None:
     top = np.array([[3, 1, 0], [2, 0, 4], [1, 2, 3]], np.int32)  # of 5 labels
     pairs = np.array([[0, 1], [2, 2], [1, 3], [2, 3]], np.int32)
+    Y = sp.csr_matrix(np.array([[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0]], np.float32))
     prepared = SimpleNamespace(
         dims={"L": 5}, rows=lambda _: 3, has=lambda name: name == "test_filter.npy", array=lambda _: pairs,
-        csr_rows=lambda *_: sp.csr_matrix((3, 4), dtype=np.float32),
+        csr_rows=lambda name, _: {"X_test.npz": sp.csr_matrix((3, 4), dtype=np.float32), "Y_test.npz": Y}[name],
     )  # fmt: skip
     job = SimpleNamespace(ranks=ALONE, config=make_config(), progress=silent, notes={})
-    engine = SimpleNamespace(top_k=lambda X, k, progress: (top.copy(), None))
-    found = evaluate._rank_test(job, prepared, engine)  # type: ignore[arg-type]
+    scores = np.zeros((3, 3), np.float32)
+    combination = SimpleNamespace(curve=())
+    engine = SimpleNamespace(top_k=lambda X, k, progress: (top.copy(), scores), combination=combination)
+    found, bins = evaluate._rank_test(job, prepared, engine)  # type: ignore[arg-type]
     assert found.dtype == np.int32
     assert found.tolist() == [[3, 0, 5], [2, 0, 4], [1, 5, 5]]
+    assert bins.sum(axis=0).tolist() == [6, 3, 2], "labels, the sum of probabilities of a half, right ones"
+
+
+def test_evaluate_says_of_what_its_figures_are(evaluated: Callable[..., str]) -> None:
+    first = " ".join(evaluated().split("┏")[0].split())
+    assert "60 test documents; no training document has 0.00 % of their" in first
+
+
+def test_evaluate_shows_how_well_probabilities_hold(evaluated: Callable[..., str], root: Path) -> None:
+    found = json.loads(evaluated("--calibration", "--json"))
+    table = found["calibration"]
+    assert sum(row["labels"] for row in table) == 60 * 10  # the ranking is cut at 10
+    prepared = Workspace(root, "tiny").artifact(Ref("prepared"))
+    truth = sp.load_npz(prepared / "Y_test.npz")
+    assert sum(row["labels"] * row["observed"] for row in table) <= truth.nnz
+    error = sum(row["labels"] * abs(row["predicted"] - row["observed"]) for row in table) / (60 * 10)
+    assert found["expected_calibration_error"] == pytest.approx(100 * error, abs=1e-3)
+    shown = evaluated("--calibration")
+    assert f"{table[0]['labels']:,}" in shown
+    assert f"expected calibration error {found['expected_calibration_error']:.2f} points" in shown
+
+
+def test_probabilities_of_the_authors_are_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("evaluate", "--root", str(finished_root("authors")), "--calibration")
+    assert main(monkeypatch, *words) == 2
+    assert "there are no probabilities" in capsys.readouterr().err
+
+
+def test_figures_and_calibration_are_asked_for_apart(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(monkeypatch, "evaluate", "--root", str(root), "--calibration", "--metric", "P@1") == 2
+    assert "beside --calibration" in capsys.readouterr().err

@@ -142,7 +142,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a label in a script that the terminal cannot show
     try:
-        code = app(standalone_mode=False)
+        code = app(_loudness_first(sys.argv[1:]), standalone_mode=False)
     except UnfetchedError as error:
         first, *others = str(error).splitlines()
         code = _fail(first)
@@ -161,10 +161,18 @@ def main() -> None:
         if not isinstance(error, OSError) or error.errno is None:
             raise
         # a folder that cannot be written, a full disk
-        sys.exit(_fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)))
+        name = error.filename2 or error.filename  # the second is where something should have been moved to
+        sys.exit(_fail(f"{name}: {error.strerror}" if name else str(error.strerror)))
     if code == EXIT_INTERRUPTED:
         tell("interrupted; the same command goes on from here", "red")
     sys.exit(code)
+
+
+def _loudness_first(words: list[str]) -> list[str]:
+    """Return the words with --quiet and --verbose in front, where they belong, wherever they were typed."""
+    before, end = (words[: words.index("--")], words[words.index("--") :]) if "--" in words else (words, [])
+    flags = [word for word in before if word in ("--quiet", "--verbose")]
+    return [*flags, *(word for word in before if word not in flags), *end]
 
 
 def _fail(text: str) -> int:

@@ -52,8 +52,10 @@ class Display(logging.Handler):
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show on a terminal how far the running call is; work that has ended has no amount any more."""
-        text = f"{self._name}: {label}" if self._name else label
-        self._show(text, done, total if done < total else None)
+        if done < total:
+            self._show(f"{self._name}: {label}" if self._name else label, done, total)
+        else:
+            self.wait(self._name or "working")
 
     def on_done(self, call: Call, seconds: float) -> None:
         """Show that a call has finished."""
@@ -66,12 +68,13 @@ class Display(logging.Handler):
         tell(f"{'' if self._live else ' ' * 9}{'':<16} {text}")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say once that inner loops are compiled, which takes long."""
-        if record.name == "xmlcli.kernels.compiled" and not self._compiling:
-            self._compiling = True
-            if not self._live:
-                tell(f"{'':<26}{record.getMessage()}")
-            self.wait(f"{self._name}: {record.getMessage()}" if self._name else record.getMessage())
+        """Say that inner loops are compiled, which takes long: on a terminal while it lasts, in a log once."""
+        if record.name != "xmlcli.kernels.compiled":
+            return
+        if not self._live and not self._compiling:
+            tell(f"{'':<26}{record.getMessage()}")
+        self._compiling = True
+        self.wait(f"{self._name}: {record.getMessage()}" if self._name else record.getMessage())
 
     def close(self) -> None:
         """Remove the bar from the screen."""

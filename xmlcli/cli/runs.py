@@ -103,7 +103,7 @@ def _row(root: Path, name: str) -> dict[str, Any]:
         row |= {"overrides": dict(training.overrides), "finished": training.finished}
         last = summaries(training)[-1]
         figures = last.test or last.validation
-        row |= {"cycle": last.cycle, "split": "test" if last.test else "validation"}
+        row |= {"cycle": last.cycle, "split": "test" if last.test else "validation" if last.validation else None}
         row["figures"] = {metric: round(figures[metric], 2) for metric in FIGURES if metric in figures}
     except (ArtifactError, OSError, IndexError):
         pass  # begun, or damaged: xmlcli plan says more

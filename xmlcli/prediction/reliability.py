@@ -45,5 +45,4 @@ def expected_calibration_error(table: list[dict[str, Any]]) -> float:
     Naeini et al. 2015, with the bins of `EDGES` instead of equal ones. Most labels lie in the lowest bins.
     """
     labels = sum(row["labels"] for row in table)
-    distance = sum(row["labels"] * abs(row["predicted"] - row["observed"]) for row in table)
-    return float(distance / max(labels, 1))
+    return float(sum(row["labels"] * abs(row["predicted"] - row["observed"]) for row in table) / max(labels, 1))

@@ -135,7 +135,7 @@ def _holds(folder: Path, sources: _Sources, records: Mapping[Path, bytes]) -> bo
     """Whether a snapshot's folder holds these very files: by inode, or where they are copies by size and time."""
     try:
         return all(_is_same(folder / name, source) for name, source in sources.items()) and all(
-            (folder / name).read_bytes() == content for name, content in records.items()
+            files.holds(folder / name, content) for name, content in records.items()
         )
     except OSError:
         return False

@@ -124,7 +124,7 @@ def settings_bytes(config: Config) -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     """Replace a file at once where its content differs."""
-    if not path.exists() or path.read_bytes() != content:
+    if not files.holds(path, content):
         with atomic_file(path) as temporary:
             temporary.write_bytes(content)
 

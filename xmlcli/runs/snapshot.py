@@ -241,11 +241,9 @@ def describe(training: Training) -> dict[str, Json]:
 def _read(workspace: Workspace, run: RunId | None) -> Training:
     """Read snapshot.json. Raises ArtifactError where it is absent or cannot be used."""
     try:
-        raw = workspace.snapshot_path.read_bytes()
+        return _parse(json.loads(files.read_bounded(workspace.snapshot_path)), workspace)
     except (FileNotFoundError, NotADirectoryError):
         raise incomplete(workspace, run) from None
-    try:
-        return _parse(json.loads(raw), workspace)
     except (ValueError, TypeError, KeyError, RecursionError, ConfigError) as error:
         found = f"no {error}" if isinstance(error, KeyError) else "; ".join(str(error).splitlines())
         raise _damaged(workspace, found, _command(workspace, run)) from None

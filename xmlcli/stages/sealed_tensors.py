@@ -7,6 +7,7 @@ in the file's own header, so that tensors and seal are replaced at once.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def load(path: Path, like: Mapping[str, torch.Tensor], owner: bytes) -> dict[str
     """
     from safetensors import SafetensorError, safe_open
 
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no file")
     path.open("rb").close()  # safetensors tells of a missing right in other words
     try:
         with safe_open(path, framework="pt") as file:

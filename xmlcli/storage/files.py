@@ -6,6 +6,7 @@ keys, CSR matrices are brought to their canonical form. Nothing is pickled.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -144,13 +145,26 @@ def read_json(path: Path) -> dict[str, Json] | None:
 
 
 def read_bounded(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
-    """Return the bytes of a file; ValueError where it holds more than `most`, or is a folder or a pipe."""
-    status = path.stat()
+    """Return the bytes of a file; ValueError where it holds more than `most`, or is a folder, a pipe or a loop."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError("it is a link to itself") from None
+        raise
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is no file")
     if status.st_size > most:
         raise ValueError(f"it has {status.st_size:,} bytes, where at most {most:,} are expected")
     return path.read_bytes()
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file has exactly this content; what cannot be read, or is a folder or a pipe, has not."""
+    try:
+        return read_bounded(path, len(content)) == content
+    except (OSError, ValueError):
+        return False
 
 
 def parse_json(raw: bytes) -> Json:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmlcli.errors import LockedError, UsageError
+from xmlcli.storage import files
 from xmlcli.storage.atomic import REPLACED, TEMPORARY, remove
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -124,6 +125,8 @@ def lock(workspace: Workspace) -> Iterator[None]:
     """
     path = workspace.lock_path
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise UsageError("the lock of a run is no file", where=str(path), remedy="remove it")
     with path.open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,14 +151,14 @@ def lock(workspace: Workspace) -> Iterator[None]:
 def holder(workspace: Workspace) -> str | None:
     """Return which process works on the run, None where none seems to. The lock itself is left alone."""
     try:
-        text = workspace.lock_path.read_text(errors="replace").strip()
+        text = files.read_bounded(workspace.lock_path).decode(errors="replace").strip()
         process = re.match(r"process (\d{1,9}): ", text)
         if process is None:
             return None
         os.kill(int(process[1]), 0)
     except PermissionError:
         pass  # somebody else's
-    except OSError:
+    except (OSError, ValueError):
         return None
     return text
 
