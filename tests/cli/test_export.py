@@ -141,7 +141,9 @@ def test_a_folder_that_is_no_model_is_never_replaced_and_an_older_model_is(tmp_p
     target = tmp_path / "model"
     model_folder.write(target, small_model.contents())
     contents = small_model.contents()
-    model_folder.write(target, replace(contents, frontend=replace(contents.frontend, label_names=None)))
+    unnamed = replace(contents.combination, coefficients={"intercept": 0.0, "search": 1.0})
+    frontend = replace(contents.frontend, label_names=None)
+    model_folder.write(target, replace(contents, combination=unnamed, frontend=frontend))
     assert load(target).label_names[:2] == ["0", "1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "thesis.txt"]
 

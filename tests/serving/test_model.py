@@ -14,7 +14,8 @@ from scipy.special import expit
 from support import small_model
 from support.small_model import texts_and_labels
 
-from xmlcli.errors import UsageError
+from xmlcli.errors import ArtifactError, UsageError
+from xmlcli.kernels.name_scores import NAME_SCORES
 from xmlcli.prediction.combination import Combination
 from xmlcli.serving.model import Model, load
 
@@ -41,7 +42,10 @@ def test_documents_of_the_wrong_kind_are_refused() -> None:
 def a_model_of_features() -> Model:
     """The small model as if its words were given features."""
     contents = small_model.contents()
-    return Model.of(replace(contents, frontend=replace(contents.frontend, vocabulary=None)))
+    of_names = {*NAME_SCORES, "name_share*frequency"}
+    others = {name: value for name, value in contents.combination.coefficients.items() if name not in of_names}
+    combination = replace(contents.combination, coefficients=others)
+    return Model.of(replace(contents, combination=combination, frontend=replace(contents.frontend, vocabulary=None)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
@@ -91,3 +95,11 @@ def test_the_sums_of_the_authors_are_given_as_they_are_and_probabilities_follow_
         assert labels.tolist() == again.tolist()
         assert np.allclose(scores, expected(raw), atol=1e-6)
     assert authors.gives_probabilities is False
+
+
+def test_a_model_that_scores_names_needs_words_and_names() -> None:
+    contents = small_model.contents()
+    assert contents.combination.uses_names()
+    for missing in ({"vocabulary": None}, {"label_names": None}, {"label_names": ["unheard"] * 10}):
+        with pytest.raises(ArtifactError, match="label names"):
+            Model.of(replace(contents, frontend=replace(contents.frontend, **missing)))

@@ -165,7 +165,7 @@ class ModelContents:
         if not self.combination.uses_names():
             return None
         stems = self.frontend.stems()
-        if stems is None:
+        if stems is None and self.combination.uses("name_share*frequency"):  # the coefficients by default have none
             raise ArtifactError("parts of a model are missing", found="label names with words of the vocabulary")
         return stems
 
