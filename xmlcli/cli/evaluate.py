@@ -139,7 +139,7 @@ def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | 
     from xmlcli.config.overrides import flatten
     from xmlcli.config.resolved import all_settings
     from xmlcli.runs import identity, runner
-    from xmlcli.runs.plan import ancestors, find_call, plan
+    from xmlcli.runs.plan import ancestors, find_call, makers, plan
     from xmlcli.runs.snapshot import check_settings, incomplete, is_published, measured, published
 
     workspace, given = opened.workspace, given_settings(options)
@@ -150,10 +150,12 @@ def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | 
     if _is_complete(opened, every) and identity.why_not_current(session, call) is None:
         runner.publish_metrics(workspace, call)
         return None
-    stale = next((s for s in identity.status(session, ancestors(calls, call)) if not s.current), None)
+    combine = makers(calls)[call.inputs["combination"]]  # it depends on settings of evaluate too
+    before = [c for c in ancestors(calls, call) if c != combine]
+    stale = next((s for s in identity.status(session, before) if not s.current), None)
     if stale is None:
         try:
-            unfinished = run_calls(options, opened, [call], calls)
+            unfinished = run_calls(options, opened, [combine, call], calls)
         except LockedError:
             if not _is_complete(opened, given):
                 raise
