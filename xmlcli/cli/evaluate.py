@@ -113,10 +113,12 @@ def _measure(options: Options, opened: Opened, cycle: int | None) -> Training | 
     if _is_complete(opened, every) and identity.why_not_current(session, call) is None:
         runner.publish_metrics(workspace, call)
         return None
-    stale = next((s for s in identity.status(session, ancestors(calls, call)) if not s.current), None)
+    made = [*(c for c in calls if c.output == call.inputs["combination"]), call]  # both follow from `evaluate` settings
+    before = identity.status(session, ancestors(calls, call))
+    stale = next((s for s in before if not s.current and s.call not in made), None)
     if stale is None:
         try:
-            unfinished = run_calls(options, opened, [call], calls)
+            unfinished = run_calls(options, opened, made, calls)
         except LockedError:
             if not _is_complete(opened, given):
                 raise
