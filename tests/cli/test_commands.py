@@ -118,6 +118,9 @@ def test_train_makes_everything_and_shows_one_table(
         "shortlist-1",
         "train-clf-1",
         "embed-labels-2",
+        "combine-1",
+        "finish-1",
+        "embed-labels-3",
         "evaluate-1",
     ]
     for text in ("75.00", "33.25", "12.50", "oracle", "90.00"):
@@ -230,6 +233,9 @@ def test_plan_says_what_would_run_and_why(
     assert [line.split()[0] for line in lines if line.split()[1] == "run"] == [
         "train-clf@demo-1",
         "embed-labels@demo-2",
+        "combine@demo-1",
+        "finish@demo-1",
+        "embed-labels@demo-3",
         "evaluate@demo-1",
     ]
 
