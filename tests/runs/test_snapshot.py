@@ -325,7 +325,7 @@ def test_a_reader_whose_folder_goes_while_it_reads_reads_again(
 
 def test_artifacts_made_again_with_the_same_bytes_are_those_of_the_snapshot(tmp_path: Path) -> None:
     train(tmp_path, OLD)
-    damaged = tmp_path / "artifacts" / "demo" / "cycle3" / "labels" / "Z.npy"
+    damaged = tmp_path / "artifacts" / "demo" / "cycle4" / "labels" / "Z.npy"
     with damaged.open("r+b") as file:  # in place, so that the snapshot's file is damaged too
         file.truncate(10)
     with pytest.raises(ArtifactError, match="damaged"):
@@ -342,12 +342,12 @@ def test_a_folder_of_another_cycle_in_the_artifacts_changes_no_answer_and_in_the
     train(tmp_path, OLD)
     slot = published(Workspace(tmp_path, "demo")).workspace.root
     for root in (tmp_path, slot):
-        clf = root / "artifacts" / "demo" / "cycle2" / "clf"
+        clf = root / "artifacts" / "demo" / "cycle3" / "clf"
         shutil.rmtree(clf)
         shutil.copytree(root / "artifacts" / "demo" / "cycle1" / "clf", clf)
         if root == tmp_path:
             assert answered(tmp_path) == answers["old"]
-    with pytest.raises(ArtifactError, match=r"clf of cycle 2 is not that of(.|\n)*xmlcli train --dataset demo"):
+    with pytest.raises(ArtifactError, match=r"clf of cycle 3 is not that of(.|\n)*xmlcli train --dataset demo"):
         answered(tmp_path)
     train(tmp_path, OLD)
     assert answered(tmp_path) == answers["old"]

@@ -112,9 +112,10 @@ def _print_summary(name: str, rows: list[CycleSummary], best: dict[str, float]) 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{name}, percent")
+    caption = "unseen: labels without a training document; recall: of the shortlists"
+    table = Table(title=f"{name}, percent", caption=caption)
     shown = ("P@1", "P@5", "PSP@5")
-    for column in ("", "documents", "unseen labels", "shortlist recall", *shown):
+    for column in ("", "documents", "unseen", "recall", *shown):
         table.add_column(column, justify="right" if column else "left")
     for row in {row.fitted: row for row in reversed(rows)}.values():
         about = _about(row.of["validation"])
