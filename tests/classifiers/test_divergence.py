@@ -63,6 +63,21 @@ def test_a_training_that_converges_is_not_called_divergent(config: ClfConfig, ca
     assert not caplog.records
 
 
+def test_a_later_cycle_that_rises_a_little_is_not_called_divergent(caplog: pytest.LogCaptureFixture) -> None:
+    model, data, schedule = planted(replace(BATCH, epochs=6, learning_rate=0.1))
+    train(model, data, schedule, cycle=1, seed=0)
+    check = DivergenceCheck(model, data, schedule, cycle=2, seed=0)
+    trained = check.loss()
+    with caplog.at_level(logging.WARNING, "xmlcli"):
+        model.classifiers.bias += 0.5
+        check.after_step(schedule.steps_an_epoch)
+        assert check.loss() > trained
+        assert not caplog.records
+        model.classifiers.bias += 20
+        check.after_step(2 * schedule.steps_an_epoch)
+    assert len(caplog.records) == 1
+
+
 def test_a_loss_above_the_start_is_told_once_a_cycle(caplog: pytest.LogCaptureFixture) -> None:
     model, data, schedule = planted(replace(BATCH, epochs=3, learning_rate=300.0))
     check = DivergenceCheck(model, data, schedule, cycle=2, seed=0)

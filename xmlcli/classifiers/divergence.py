@@ -8,6 +8,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import entr
 
 from xmlcli.classifiers.data import TrainingData
 from xmlcli.classifiers.schedule import Schedule
@@ -23,7 +24,8 @@ _log = logging.getLogger("xmlcli")
 class DivergenceCheck:
     """The mean loss of the same documents on the same labels, at the start of a cycle and after each of its epochs.
 
-    The labels are those that a batch of these documents is trained on.
+    The labels are those that a batch of these documents is trained on. The start counts as no lower than what constant
+    probabilities reach.
     """
 
     def __init__(self, model: TrainingState, data: TrainingData, schedule: Schedule, *, cycle: int, seed: int) -> None:
@@ -33,7 +35,7 @@ class DivergenceCheck:
         targets = draw_targets(Y, shortlist, data.trainable, schedule.config, rng)
         self._targets = targets.of_labels(data.ranks.share(L), L)
         self._model, self._schedule, self._cycle, self._ranks = model, schedule, cycle, data.ranks
-        self._start, self._warned = self.loss(), False
+        self._start, self._warned = max(self.loss(), self._loss_of_constants()), False
 
     @torch.no_grad()
     def loss(self) -> float:
@@ -49,6 +51,17 @@ class DivergenceCheck:
         if targets.mask is not None:
             losses *= torch.from_numpy(targets.mask).to(losses.device)
         return self._ranks.sum_over_ranks(float(losses.sum())) / max(self._X.shape[0], 1)
+
+    def _loss_of_constants(self) -> float:
+        """Return the same loss where each label has the probability of its share of the documents.
+
+        A later cycle starts below it, and may first rise without diverging.
+        """
+        targets, count = self._targets, self._X.shape[0]
+        positives = np.bincount(targets.columns, minlength=len(targets.labels))
+        cells = np.full(len(positives), count) if targets.mask is None else targets.mask.sum(axis=0)
+        share = positives / np.maximum(cells, 1)
+        return self._ranks.sum_over_ranks(float((cells * (entr(share) + entr(1 - share))).sum())) / max(count, 1)
 
     def after_step(self, done: int) -> None:
         """Look at the loss where `done` steps of the cycle end an epoch: one above the start is logged, once a cycle.
