@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from measuring import XMLCLI, append_line, machine, provenance
 from xmlcli.cli.options import Opened, Options, open_run
 from xmlcli.distributed.ranks import ALONE
 from xmlcli.metrics import drop_filtered, evaluate_top_k, parse_metric
-from xmlcli.prediction.combination import take_top_k
+from xmlcli.prediction.combination import Combination
 from xmlcli.prediction.scores import VOTES
 from xmlcli.prediction.validation_weights import novelty_weights
 from xmlcli.runs.plan import find_call, plan
@@ -104,7 +105,8 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
     filtered = prepared.array("test_filter.npy") if prepared.has("test_filter.npy") else None
     metrics, num_labels = [parse_metric(name) for name in METRICS], Y.shape[1]
     candidates, scores = load_engine(fitted, opened.config).score(X)
-    test_candidates, test_scores = load_engine(measured, opened.config).score(X_test)
+    engine, unseen = load_engine(measured, opened.config), _trained(opened).unseen
+    voters = 0 if engine.voters is None else engine.voters.count
     if not fit(scores, candidates, Y, new, weights).uses(VOTES):
         scores.pop(VOTES, None)
     found = {}
@@ -112,9 +114,9 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
         if not names <= scores.keys():
             continue
         kept = {name: score for name, score in scores.items() if name not in names}
-        combination = fit(kept, candidates, Y, new, weights)
-        total = combination.combine({name: test_scores[name] for name in kept}, test_candidates, num_labels)
-        top, _ = take_top_k(total, test_candidates, min(100, total.shape[1]), num_labels)
+        combination = replace(fit(kept, candidates, Y, new, weights, voters), unseen=unseen)
+        model = replace(engine, combination=combination, voters=engine.voters if combination.voters else None)
+        top, _ = model.with_unseen(opened.config.shortlist).top_k(X_test, 100)
         top = top if filtered is None else drop_filtered(top, filtered, num_labels).astype(np.int32)
         found[what] = evaluate_top_k(top, Y_test, weights, metrics)
     return found
@@ -122,9 +124,18 @@ def without_scores(options: Options) -> dict[str, dict[str, float]]:
 
 def _artifacts(opened: Opened, stage: str) -> ModelArtifacts:
     """Return the artifacts of the model that a stage of the last cycle reads."""
-    call = find_call(plan(opened.config, opened.run), stage, opened.config.cycles)
-    job = Job(call=call, workspace=opened.workspace, config=opened.config)
+    job = _job(opened, stage)
     return ModelArtifacts(*(job.read(kind) for kind in ModelArtifacts._fields))
+
+
+def _trained(opened: Opened) -> Combination:
+    """Return the combination that the run predicts with."""
+    return Combination.from_json(_job(opened, "evaluate").read("combination").json("combination.json"))
+
+
+def _job(opened: Opened, stage: str) -> Job:
+    call = find_call(plan(opened.config, opened.run), stage, opened.config.cycles)
+    return Job(call=call, workspace=opened.workspace, config=opened.config)
 
 
 def report(lines: list[Line]) -> str:

@@ -28,8 +28,9 @@ def test_every_answer_beside_a_training_is_of_one_training(tmp_path: Path) -> No
     values = SMALL | {"seed": 2, "evaluate.top_k": 20}
     words = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
     old, answers = answer(), []
-    command = [sys.executable, "-m", "xmlcli", "train", "--dataset", dataset, "--root", str(root), "--device", "cpu"]
-    with subprocess.Popen([*command, *words], cwd=PROJECT, stdout=subprocess.DEVNULL) as training:
+    command = [sys.executable, "-m", "xmlcli", "train", "--dataset", dataset, "--root", str(root)]
+    command += [*words, "--replace", "--device", "cpu"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL) as training:
         while training.poll() is None:
             answers.append(answer())
     assert training.returncode == 0

@@ -91,7 +91,7 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
     documents = sum(prepared.entries[f"{table}_train.npz"]["bytes"] for table in "XY")
     plain = sum(artifact.inference_bytes() for artifact in (prepared, *others))
     assert model_bytes([prepared, *others]) == plain + documents
-    assert "labels of 570 training documents" in (tmp_path / "model" / "README.md").read_text()
+    assert "labels of 600 training documents" in (tmp_path / "model" / "README.md").read_text()
     assert small.contents is not None
     assert small.contents.voters_labels is not None
     assert small.contents.voters_labels.num_columns == small.num_labels == 10
@@ -104,7 +104,7 @@ def test_documents_with_knn_votes_are_exported_where_they_pay(tmp_path: Path) ->
 
 def test_voters_may_have_more_labels_than_there_are_features(tmp_path: Path) -> None:
     contents = small_model.trained("works").contents()
-    labels = QuantisedRows.of(random_rows(570, 3000, 0.01), num_columns=3000)
+    labels = QuantisedRows.of(random_rows(600, 3000, 0.01), num_columns=3000)
     of_labels = {name: getattr(contents, name) for name in ("weight", "bias", "Z", "bonus", "frequencies")}
     repeated: dict[str, Any] = {name: table[np.arange(3000) % 10] for name, table in of_labels.items()}
     words = QuantisedRows.of(random_rows(3000, len(contents.tokens), 0.1), num_columns=len(contents.tokens))

@@ -58,7 +58,7 @@ def test_every_damaged_file_is_shown_under_its_call(
         assert "found: sha256" in line
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
         "prepare@demo", "init-clf@demo", "embed-labels@demo-1", "shortlist@demo-1", "train-clf@demo-1",
-        "embed-labels@demo-2", "evaluate@demo-1",
+        "embed-labels@demo-2", "combine@demo-1", "finish@demo-1", "embed-labels@demo-3", "evaluate@demo-1",
     ]  # fmt: skip
     assert "the output is damaged: X_train.npz" in lines[0]
     assert lines[1].strip().startswith("a file of an artifact is damaged")

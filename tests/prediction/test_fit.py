@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from support.scored_shortlists import K, L, N, candidates_with_padding, random_scores
 
 from xmlcli.prediction.combination import DEFAULT, PRODUCTS, Combination, take_top_k
-from xmlcli.prediction.fit import BETAS, _minimise, choose_beta, fit_logistic, logistic_regression
+from xmlcli.prediction.fit import _PRIOR, BETAS, _minimise, choose_beta, fit_logistic, logistic_regression
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -42,7 +42,7 @@ def test_without_both_kinds_of_labels_the_default_stands(truth: str) -> None:
 
 
 def loss_by_loops(table: npt.NDArray[np.float64], there: Ints, right: Ints, weights: Floats, w: list[float]) -> float:
-    total = 0.0
+    total = 0.5 * _PRIOR * float(np.square(w).sum())
     for i in range(len(table)):
         s = table[i] @ w
         wrong = [np.exp(s[j]) for j in range(len(s)) if there[i, j] and not right[i, j]]
@@ -63,7 +63,7 @@ def test_the_ranking_has_the_least_loss(seed: int) -> None:
     start = rng.normal(size=3)
     found, losses = _minimise(table, there, right, weights, start)
     least = loss_by_loops(table, there, right, weights, found)
-    assert losses.sum() == pytest.approx(least)
+    assert losses.sum() == pytest.approx(least - 0.5 * _PRIOR * float(found @ found))
     assert np.allclose(found, _minimise(table, there, right, weights, np.zeros(3))[0], atol=1e-3)
     assert least < loss_by_loops(table, there, right, weights, [0.0, 0.0, 0.0])
     for step in np.vstack([np.eye(3), -np.eye(3)]) * 0.02:

@@ -176,5 +176,5 @@ def test_what_train_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.M
     assert repro(tmp_path) == set()
     assert {path: path.stat().st_ino for path in (tmp_path / "artifacts").rglob("*")} == made
     (tmp_path / "pipelines" / "mine.yaml").write_text(FILES["mine"].replace("epochs: 3", "epochs: 4"))
-    again = ("settings", "train-clf-1", "embed-labels-2", "evaluate-1")
+    again = ("settings", "train-clf-1", "embed-labels-2", "combine-1", "finish-1", "embed-labels-3", "evaluate-1")
     assert repro(tmp_path) == {f"{run.name} {name}" for name in again}

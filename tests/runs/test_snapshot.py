@@ -38,7 +38,7 @@ from xmlcli.storage.workspace import Workspace
 RUN = RunId("demo")
 OLD = make_config(cycles=2)
 NEW = make_config(cycles=2, seed=2, prepare__min_df=3, model__dim=8, clf__epochs=9, proxy__epochs=7, evaluate__top_k=9)
-MIXTURE = 12
+MIXTURE = 16
 
 
 def train(root: Path, config: Config, **changes: Any) -> Status | None:
@@ -439,9 +439,9 @@ def test_an_evaluation_measured_again_leaves_the_order_of_trainings(tmp_path: Pa
     before = published(Workspace(tmp_path, "demo"))
     config = make_config(cycles=2, evaluate__top_k=9)
     session, calls = make_session(tmp_path, config), plan(config, RUN)
-    runner.run(session, [find_call(calls, "evaluate", 1)], calls)
+    runner.run(session, [find_call(calls, stage, 1) for stage in ("combine", "evaluate")], calls)
     assert published(session.workspace).config == OLD, "one evaluation of two is under other settings"
-    runner.run(session, [find_call(calls, "evaluate", 2)], calls)
+    runner.run(session, [find_call(calls, stage, 2) for stage in ("combine", "evaluate")], calls)
     after = published(session.workspace)
     assert (after.config, after.finished) == (config, before.finished)
 

@@ -7,7 +7,10 @@ from xmlcli.serving.card import _figures, _table
 
 def test_figures_of_test_and_of_validation_documents_have_rows_of_their_own() -> None:
     metrics = {"P@1": 10.0, "P@5": 7.125, "R@5": 30.0, "validation": {"P@1": 20.0}, "oracle": {"P@1": 90.0}}
+    about = "Test documents had no part in training; by validation documents the scores' weights were chosen."
     assert _figures(metrics) == [
+        about,
+        "",
         "| | @1 | @5 |",
         "|---|---|---|",
         "| test P | 10.00 | 7.12 |",

@@ -91,7 +91,7 @@ def test_evaluate_shows_how_well_probabilities_hold(evaluated: Callable[..., str
     assert sum(row["labels"] for row in table) == 60 * 10  # the ranking is cut at 10
     prepared = Workspace(root, "tiny").artifact(Ref("prepared"))
     truth = sp.load_npz(prepared / "Y_test.npz")
-    assert sum(row["labels"] * row["observed"] for row in table) <= truth.nnz
+    assert sum(row["labels"] * row["observed"] for row in table) <= truth.nnz + 0.01  # shares are rounded
     error = sum(row["labels"] * abs(row["predicted"] - row["observed"]) for row in table) / (60 * 10)
     assert found["expected_calibration_error"] == pytest.approx(100 * error, abs=1e-3)
     shown = evaluated("--calibration")

@@ -16,7 +16,8 @@ from xmlcli.metrics import Metric, evaluate_top_k, hit_matrix
 from xmlcli.prediction.combination import DEFAULT, PRODUCTS, Combination, score_or_product, take_top_k
 
 BETAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
-_SHRINK = 1e-4
+_SHRINK = 1e-4  # of logistic regression, so that coefficients stay finite
+_PRIOR = 0.3  # weight of squared coefficients beside losses of about 1 a label: a few dozen documents tell little
 _FLAT = 1e-6  # standard deviation of a score that is as good as constant
 _NEVER = -1e9  # the score of a label that is not there
 _LEAST_GAIN = 0.01  # of what is minimised, by a score that costs time
@@ -104,8 +105,8 @@ class _RankingLoss:
         self._go_to(w)
         p, q = self._chance, self._share
         gradient = (self._importance * (p.sum(axis=1, keepdims=True) * q - p)).ravel() @ self._flat
-        value = (self._importance * np.logaddexp(0, self._behind)).sum() + 0.5 * _SHRINK * (w @ w)
-        return float(value), gradient + _SHRINK * w
+        value = (self._importance * np.logaddexp(0, self._behind)).sum() + 0.5 * _PRIOR * (w @ w)
+        return float(value), gradient + _PRIOR * w
 
     def curvature(self, w: Doubles) -> Doubles:
         """Return the matrix of second derivatives, (d, d)."""
@@ -113,7 +114,7 @@ class _RankingLoss:
         p, q = self._chance, self._share
         from_mean = (self._table - np.matmul(q[:, None], self._table)).reshape(self._flat.shape)
         each = self._importance * (p * (1 - p) + p.sum(axis=1, keepdims=True) * q)
-        return np.asarray((from_mean * each.reshape(-1, 1)).T @ from_mean + _SHRINK * np.eye(len(w)))
+        return np.asarray((from_mean * each.reshape(-1, 1)).T @ from_mean + _PRIOR * np.eye(len(w)))
 
     def _go_to(self, w: Doubles) -> None:
         """Find, unless that is done, what value and derivatives at w are made of, (N, k) each.
@@ -138,8 +139,8 @@ def _minimise(
 ) -> tuple[Doubles, Doubles]:
     """Return the coefficients (d,) of a table (N, k, d) that rank right labels first, by Newton's method from `start`.
 
-    A touch of shrinkage keeps them finite where one column decides alone. With them come the losses of the documents
-    that count.
+    Squared coefficients count a little, so that they stay small where few documents tell. With them come the losses of
+    the documents that count.
     """
     from scipy.optimize import minimize
 

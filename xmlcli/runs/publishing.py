@@ -47,8 +47,8 @@ def publish(session: Session, plan: Sequence[Call], *, trained: bool) -> Status 
     fits = before is not None and before.identities == identities and _holds(before.workspace.root, sources, records)
     slot = before.workspace if before and fits else workspace.slot(_new_number(workspace))
     now = datetime.now(UTC).isoformat(timespec="microseconds")
-    is_same_model = before is not None and _of_model(before.identities) == _of_model(identities)
-    finished = before.finished if before and is_same_model and not trained else now
+    is_same_training = before is not None and _of_training(before.identities) == _of_training(identities)
+    finished = before.finished if before and is_same_training and not trained else now
     source = session.source or (before.source if before else "")
     training = Training(
         slot, run, session.config, session.overrides, identities, session.workspace.verified_path, finished, source
@@ -146,8 +146,8 @@ def _is_same(path: Path, source: Path) -> bool:
     return os.path.samestat(one, other) or (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
-def _of_model(identities: Mapping[Ref, str | None]) -> dict[Ref, str | None]:
-    return {ref: sha256 for ref, sha256 in identities.items() if ref.kind != "evaluation"}
+def _of_training(identities: Mapping[Ref, str | None]) -> dict[Ref, str | None]:
+    return {ref: sha256 for ref, sha256 in identities.items() if ref.kind not in ("combination", "evaluation")}
 
 
 def _published(workspace: Workspace) -> Training | None:

@@ -25,7 +25,7 @@ from xmlcli.stages.engine import ModelArtifacts, load_engine
 from xmlcli.stages.inputs import learnt_from, own_documents, validation_documents, without_validation
 from xmlcli.stages.job import Job
 
-VERSION = 2
+VERSION = 3
 SECTIONS = ("model", "shortlist", "evaluate")
 
 
