@@ -162,7 +162,9 @@ def test_settings_that_were_removed_come_back_and_nothing_else_runs(trained: Pat
     assert (trained / "runs" / "demo-mine" / "settings.yaml").is_file()
 
 
-def test_what_train_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_train_made_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_project(tmp_path)
     enter(monkeypatch, tmp_path)
     run, config = RUNS[0], load_config(tmp_path / "pipelines" / "mine.yaml")
@@ -172,6 +174,7 @@ def test_what_train_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
+    assert "lock file" not in capsys.readouterr().err
     made = {path: path.stat().st_ino for path in (tmp_path / "artifacts").rglob("*")}
     assert repro(tmp_path) == set()
     assert {path: path.stat().st_ino for path in (tmp_path / "artifacts").rglob("*")} == made

@@ -5,6 +5,7 @@ DVC copies the artifacts into its cache, as after stages that it runs itself, an
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from xmlcli.errors import XmlcliError
@@ -34,13 +35,18 @@ def adopt(workspace: Workspace, training: Training) -> str | None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    log = logging.getLogger("dvc")
+    level = log.level
     names = [f"settings@{training.run.name}", *(call.dvc_name for call in training.plan)]
+    log.setLevel(logging.WARNING)  # it tells of every stage that it has written the lock file
     try:
         with Repo(".") as repo:
             for name in names:
                 repo.commit(name, force=True, relink=False)
     except (DvcException, OSError) as error:
         return " ".join(str(error).split())
+    finally:
+        log.setLevel(level)
     files.write_json(_note(workspace), noted)
     return None
 
