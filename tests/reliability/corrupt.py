@@ -96,7 +96,7 @@ class Runs:
 
     def train(self, state: str, root: Path, before: Callable[[], object] = lambda: None) -> Ended:
         """Train, or go on."""
-        return self.run("train", *self._named(root, state), "--device", "cpu", before=before)
+        return self.run("train", *self._named(root, state), "--replace", "--device", "cpu", before=before)
 
     def plan(self, state: str, root: Path, *more: str) -> Ended:
         """Show the plan."""

@@ -106,7 +106,7 @@ class Trainings:
 
     def train(self, seed: int, root: Path, before: Callable[[], object] = lambda: None) -> Command:
         """Start a training."""
-        words = ("--dataset", self._path, "--root", str(root), "--device", "cpu", *settings(seed=seed))
+        words = ("--dataset", self._path, "--root", str(root), "--replace", "--device", "cpu", *settings(seed=seed))
         return Command("train", *words, folder=root.parent, before=before)
 
     def predict(self) -> Ended:

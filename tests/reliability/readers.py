@@ -104,8 +104,8 @@ def _read_documents(folder: Path) -> None:
 
     (path,) = folder.iterdir()
     for block in read_documents(str(path), as_text=path.suffix == ".txt", num_features=F):
-        if not isinstance(block, list):
-            _check(block)
+        if not isinstance(block.documents, list):
+            _check(block.documents)
 
 
 def _read_predictions(folder: Path) -> None:

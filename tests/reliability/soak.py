@@ -56,7 +56,7 @@ class Rounds:
         named = ["--dataset", self._dataset, "--root", str(root)]
         answers = self._folder / "answers.jsonl"
         documents = ["--input", str(self._folder / "documents.txt")]
-        self._call("train", *named, *settings(seed=seed), number=number)
+        self._call("train", *named, "--replace", *settings(seed=seed), number=number)
         printed = [self._call("evaluate", *named, *settings(seed=seed), "--metric", "p@1", number=number)]
         self._call("predict", *named, *documents, "--output", str(answers), number=number)
         printed.append(answers.read_text())
