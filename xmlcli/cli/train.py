@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmlcli.cli.options import Options, open_run, with_options
+from xmlcli.cli.options import Opened, Options, open_run, with_options
 from xmlcli.cli.say import tell
 from xmlcli.errors import ArtifactError
 
@@ -62,19 +62,23 @@ def train(options: Options, *, keep: bool = True, check: bool = True, replace: b
     from xmlcli.cli.data import make_ready
     from xmlcli.cli.replacing import check_replaced
 
-    opened = open_run(options)
-    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    if is_alone:  # before anything slow is imported, so that errors of typing come at once
+    def make_all_ready(opened: Opened) -> None:
         make_ready(options, opened, check=check)
-    if not replace:
-        check_replaced(opened)
+        if not replace:
+            check_replaced(opened)
+
+    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    early = open_run(options) if is_alone else None
+    if early:  # before anything slow is imported, so that errors of typing come at once
+        make_all_ready(early)
     from xmlcli.cli.running import joined_ranks, run_calls
     from xmlcli.runs.plan import plan
     from xmlcli.runs.snapshot import through, train_command
 
     with joined_ranks(options) as ranks:
+        opened = early or open_run(options)
         if not is_alone:
-            ranks.broadcast(lambda: make_ready(options, opened, check=check))
+            ranks.broadcast(lambda: make_all_ready(opened))
         calls = plan(opened.config, opened.run)
         unfinished = run_calls(options, opened, calls, calls, ranks, keep=keep)
     if unfinished:
