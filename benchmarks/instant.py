@@ -20,7 +20,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from measuring import XMLCLI, machine, table
 
-from xmlcli.metrics import evaluate_top_k, top_k
+from xmlcli.datasets.predictions import top_k
+from xmlcli.metrics import evaluate_top_k
 
 LABELS, RANKED = 30_000, 10
 

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmlcli.datasets.predictions import top_k
 from xmlcli.errors import UsageError
 from xmlcli.machine import threads
 from xmlcli.metrics import (
@@ -23,7 +24,6 @@ from xmlcli.metrics import (
     inverse_propensity,
     parse_metric,
     parse_metrics,
-    top_k,
 )
 
 GOLDEN = {
@@ -185,7 +185,7 @@ def test_score_of_minus_infinity_stands_before_padding() -> None:
 
 
 def test_rows_of_very_different_length_rank_like_the_oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xmlcli.metrics._SORT_CELLS", 64)
+    monkeypatch.setattr("xmlcli.datasets.predictions._SORT_CELLS", 64)
     rng = np.random.default_rng(2)
     lengths = rng.permutation([0, 1, 1, 2, 3, 5, 8, 70, 200, 0, 4, 4])
     scores: Rows = [

@@ -12,7 +12,7 @@ fewer than k labels padded at the end with the id L; and `Y`: CSR (n, L), its st
 
 A document without labels contributes 0 and counts in the mean. Sources: Jain, Prabhu and Varma 2016 for the
 propensities (section 4) and propensity-scored losses; the pyxclib package for the exact conventions.
-Ties, left open there, are decided here: higher score first, then the smaller label id (`top_k`).
+Ties, left open there, are decided here: higher score first, then the smaller label id.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ METRIC_NAMES = ("P", "nDCG", "PSP", "PSnDCG", "R")
 """Those that are measured unasked; `F1` is computed where it is asked for."""
 KNOWN_NAMES = (*METRIC_NAMES, "F1")
 DEFAULT_KS = (1, 3, 5)
-_SORT_CELLS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -190,39 +189,6 @@ def hit_matrix(top: Ids, Y: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     return hits
 
 
-def top_k(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int32]:
-    """The k best stored entries of every row, by score descending, then label id ascending.
-
-    Args:
-        scores: CSR (n, L); a stored 0 or negative value is a candidate, an absent entry never is.
-        k: labels to return, may exceed L.
-
-    Returns:
-        int32 (n, k), padded with L.
-
-    Raises:
-        ValueError: a score is NaN or k is not positive.
-    """
-    if k < 1:
-        raise ValueError(f"k must be positive, found {k}")
-    if np.isnan(scores.data).any():
-        raise ValueError("scores hold NaN")
-    if not scores.has_canonical_format:
-        scores = scores.copy()
-        scores.sum_duplicates()
-    num_rows, num_labels = scores.shape
-    top = np.full((num_rows, k), num_labels, dtype=np.int32)
-    lengths = np.diff(scores.indptr)
-    order = np.argsort(lengths, kind="stable")  # rows of like length share a block, so little of it is padding
-    start = 0
-    while start < num_rows:
-        stop = _block_end(lengths[order], start)
-        rows = order[start:stop]
-        top[rows] = _top_k_block(scores, rows, k)
-        start = stop
-    return top
-
-
 def drop_filtered(top: Ids, pairs: Ids, num_labels: int) -> Ids:
     """Remove the (document, label) pairs of a filter file from a ranking.
 
@@ -284,34 +250,6 @@ def _ideal_gains(Y: sp.csr_matrix, weights: npt.NDArray[np.float64], depth: int)
     ideal = np.zeros((Y.shape[0], depth))
     ideal[rows[near], rank[near]] = gains[order][near]
     return ideal
-
-
-def _top_k_block(scores: sp.csr_matrix, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int32]:
-    """`top_k` of the rows named, int32 (len(rows), k), by a stable sort of a padded rectangle."""
-    num_labels = scores.shape[1]
-    starts, lengths = scores.indptr[rows], np.diff(scores.indptr)[rows]
-    width = int(lengths.max(initial=0))
-    top = np.full((len(rows), k), num_labels, dtype=np.int32)
-    if width == 0:
-        return top
-    columns = np.arange(width)
-    present = columns < lengths[:, None]
-    cells = np.where(present, starts[:, None].astype(np.int64) + columns, 0)
-    # A padding cell stands behind every stored one, even one of score -inf, because the sort is stable.
-    keys = np.where(present, -scores.data[cells].astype(np.float64), np.inf)
-    order = np.argsort(keys, axis=1, kind="stable")[:, :k]
-    best = np.take_along_axis(np.where(present, scores.indices[cells], num_labels), order, axis=1)
-    top[:, : best.shape[1]] = best
-    return top
-
-
-def _block_end(lengths: npt.NDArray[np.int32], start: int) -> int:
-    """End of the block of ascending `lengths` from `start` whose padded rectangle stays within `_SORT_CELLS`."""
-    most = start + _SORT_CELLS // max(int(lengths[start]), 1)
-    stop = min(len(lengths), max(most, start + 1))
-    while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _SORT_CELLS:
-        stop = start + (stop - start) // 2
-    return max(stop, start + 1)
 
 
 def _positives(Y: sp.csr_matrix) -> sp.csr_matrix:

@@ -24,9 +24,10 @@ from xmlcli.datasets.formats.raw import RawDataset
 from xmlcli.datasets.formats.streams import decoded, numbered_lines, plain_suffix
 from xmlcli.datasets.formats.xmc_lines import MOST_DIGITS
 from xmlcli.errors import DatasetError
-from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k, inverse_propensity, top_k
+from xmlcli.metrics import Metric, drop_filtered, evaluate_top_k, inverse_propensity
 from xmlcli.progress import Progress, silent
 
+_SORT_CELLS = 1 << 22
 _HEADER = re.compile(r"\s*([0-9]{1,15})\s+([0-9]{1,15})\s*", re.ASCII)
 
 
@@ -74,6 +75,39 @@ def rank_predictions(
     most_filtered = int(np.bincount(test_filter[:, 0]).max())
     top = top_k(scores, k + most_filtered)
     return drop_filtered(top, test_filter, scores.shape[1])[:, :k].astype(np.int32)
+
+
+def top_k(scores: sp.csr_matrix, k: int) -> npt.NDArray[np.int32]:
+    """The k best stored entries of every row, by score descending, then label id ascending.
+
+    Args:
+        scores: CSR (n, L); a stored 0 or negative value is a candidate, an absent entry never is.
+        k: labels to return, may exceed L.
+
+    Returns:
+        int32 (n, k), padded with L.
+
+    Raises:
+        ValueError: a score is NaN or k is not positive.
+    """
+    if k < 1:
+        raise ValueError(f"k must be positive, found {k}")
+    if np.isnan(scores.data).any():
+        raise ValueError("scores hold NaN")
+    if not scores.has_canonical_format:
+        scores = scores.copy()
+        scores.sum_duplicates()
+    num_rows, num_labels = scores.shape
+    top = np.full((num_rows, k), num_labels, dtype=np.int32)
+    lengths = np.diff(scores.indptr)
+    order = np.argsort(lengths, kind="stable")  # rows of like length share a block, so little of it is padding
+    start = 0
+    while start < num_rows:
+        stop = _block_end(lengths[order], start)
+        rows = order[start:stop]
+        top[rows] = _top_k_block(scores, rows, k)
+        start = stop
+    return top
 
 
 def read_predictions(path: Path, num_rows: int, num_labels: int, *, progress: Progress = silent) -> sp.csr_matrix:
@@ -210,3 +244,31 @@ def _matrix(
     matrix = sp.csr_matrix((scores, labels, indptr), shape=(len(counts), num_labels))
     matrix.sort_indices()
     return matrix
+
+
+def _top_k_block(scores: sp.csr_matrix, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int32]:
+    """`top_k` of the rows named, int32 (len(rows), k), by a stable sort of a padded rectangle."""
+    num_labels = scores.shape[1]
+    starts, lengths = scores.indptr[rows], np.diff(scores.indptr)[rows]
+    width = int(lengths.max(initial=0))
+    top = np.full((len(rows), k), num_labels, dtype=np.int32)
+    if width == 0:
+        return top
+    columns = np.arange(width)
+    present = columns < lengths[:, None]
+    cells = np.where(present, starts[:, None].astype(np.int64) + columns, 0)
+    # A padding cell stands behind every stored one, even one of score -inf, because the sort is stable.
+    keys = np.where(present, -scores.data[cells].astype(np.float64), np.inf)
+    order = np.argsort(keys, axis=1, kind="stable")[:, :k]
+    best = np.take_along_axis(np.where(present, scores.indices[cells], num_labels), order, axis=1)
+    top[:, : best.shape[1]] = best
+    return top
+
+
+def _block_end(lengths: npt.NDArray[np.int32], start: int) -> int:
+    """End of the block of ascending `lengths` from `start` whose padded rectangle stays within `_SORT_CELLS`."""
+    most = start + _SORT_CELLS // max(int(lengths[start]), 1)
+    stop = min(len(lengths), max(most, start + 1))
+    while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _SORT_CELLS:
+        stop = start + (stop - start) // 2
+    return max(stop, start + 1)

@@ -252,7 +252,7 @@ def _read(workspace: Workspace, run: RunId | None) -> Training:
 def _parse(content: Json, workspace: Workspace) -> Training:
     """Return the training that snapshot.json describes; ValueError, TypeError, KeyError or ConfigError otherwise."""
     if not isinstance(content, dict) or content["format"] != FORMAT:
-        raise ValueError(f"another form than {FORMAT}")
+        raise ValueError(f"it is of another version than format {FORMAT}")
     if content != files.sealed(content):
         raise ValueError("it does not say what was written")
     slot, run = content["slot"], _run(content)
@@ -263,21 +263,18 @@ def _parse(content: Json, workspace: Workspace) -> Training:
     if not isinstance(hashes, dict) or set(hashes) != set(map(key_of, outputs)):
         raise ValueError("artifacts are not those of its plan")
     identities = {ref: hashes[key_of(ref)] for ref in outputs}
-    slot_workspace, finished = workspace.slot(slot), str(content["finished"])
-    overrides, source = content["overrides"], str(content.get("source") or "")
-    return Training(slot_workspace, run, config, overrides, identities, workspace.verified_path, finished, source)
+    own, finished, source = workspace.slot(slot), str(content["finished"]), str(content.get("source") or "")
+    return Training(own, run, config, content["overrides"], identities, workspace.verified_path, finished, source)
 
 
 def _run(content: Json) -> RunId:
     """Return the run that a record names; ValueError, TypeError or KeyError where it names none."""
-    dataset, profile, called = content["dataset"], content["profile"], content.get("name")
-    if not isinstance(dataset, str) or not isinstance(profile, str | None) or "\0" in dataset:
-        raise TypeError("dataset and profile are no names")
-    if not isinstance(called, str | None):
-        raise TypeError("the run's name is no text")
+    dataset, names = content["dataset"], (content["profile"], content.get("name"))
+    if not isinstance(dataset, str) or not all(isinstance(n, str | None) for n in names) or "\0" in dataset:
+        raise TypeError("dataset, profile and name are no names")
     if not isinstance(content["overrides"], dict):
         raise TypeError("overrides are no settings")
-    return RunId(dataset, profile, called)
+    return RunId(dataset, *names)
 
 
 def _damaged(workspace: Workspace, found: str, command: str) -> ArtifactError:
