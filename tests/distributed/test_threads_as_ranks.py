@@ -13,7 +13,9 @@ from xmlcli.distributed.ranks import Ranks
 
 
 @pytest.mark.parametrize(
-    "check", [rank_checks.check_exchanges, rank_checks.check_search, rank_checks.check_votes], ids=lambda c: c.__name__
+    "check",
+    [rank_checks.check_exchanges, rank_checks.check_search, rank_checks.check_scores, rank_checks.check_votes],
+    ids=lambda c: c.__name__,
 )
 def test_three_ranks_find_what_one_finds(check: Callable[[Ranks], None]) -> None:
     on_ranks(3, check)

@@ -68,10 +68,10 @@ def check_search(ranks: Ranks) -> None:
     """Shortlists and scores of three ranks are those of one."""
     rng = np.random.default_rng(3)
     L, F, N, k = 50, 40, 20, 8
-    words, X, linear = sparse_rows(L, F, 5, rng), sparse_rows(N, F, 6, rng), sparse_rows(L, F + 1, 5, rng)
-    Z, documents, W = unit_rows(L, 6, 1), unit_rows(N, 6, 2), unit_rows(L, 6, 3)
+    words, X = sparse_rows(L, F, 5, rng), sparse_rows(N, F, 6, rng)
+    Z, documents = unit_rows(L, 6, 1), unit_rows(N, 6, 2)
     frequencies = rng.integers(0, 4, L).astype(np.float32)
-    bonus, bias = (0.1 * np.log1p(frequencies)).astype(np.float32), rng.random(L).astype(np.float32)
+    bonus = (0.1 * np.log1p(frequencies)).astype(np.float32)
     mine, rows = ranks.share(L), ranks.share(N)
     for changes in ({}, {"mask_unseen": False}, {"vectors": 0.0}, {"backend": "exact"}):
         config = replace(make_config().shortlist, **changes)
@@ -93,7 +93,17 @@ def check_search(ranks: Ranks) -> None:
             *(np.take_along_axis(table, order, axis=1) for table in retrieved),
         ])  # fmt: skip
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
-    candidates = whole.search(documents, k, X=X)[0]
+
+
+def check_scores(ranks: Ranks) -> None:
+    """Scores of candidates, and labels without documents, of three ranks are those of one."""
+    rng = np.random.default_rng(4)
+    L, F, N, k = 50, 40, 20, 8
+    X, linear = sparse_rows(N, F, 6, rng), sparse_rows(L, F + 1, 5, rng)
+    Z, documents, W = unit_rows(L, 6, 1), unit_rows(N, 6, 2), unit_rows(L, 6, 3)
+    frequencies, bias = rng.integers(0, 4, L).astype(np.float32), rng.random(L).astype(np.float32)
+    mine, rows = ranks.share(L), ranks.share(N)
+    candidates = np.argsort(rng.random((N, L)), axis=1)[:, :k].astype(np.int32)
     candidates[3, 4:] = L
     features = TextFeatures(FeatureConfig(), [f"w{f}" for f in range(F)], np.linspace(1, 3, F, dtype=np.float32))
     names = [" ".join(f"w{f} " for f in rng.integers(0, F, 3)) + f"(w{label % F})" for label in range(L)]
@@ -231,6 +241,7 @@ if __name__ == "__main__":
     with joined("cpu", print_error=lambda line: print(line, file=sys.__stderr__)) as everyone:
         check_exchanges(everyone)
         check_search(everyone)
+        check_scores(everyone)
         check_votes(everyone)
         check_spectrum(everyone)
         check_embeddings(everyone)
