@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xmlcli.arrays import Bools, Floats, Ints
+from xmlcli.arrays import Bools, Doubles, Floats, Ints
 from xmlcli.errors import ArtifactError
 from xmlcli.kernels.name_scores import NAME_SCORES
 from xmlcli.kernels.top_k import sort_rows
@@ -160,8 +160,7 @@ def log_odds(scores: Floats, curve: Sequence[Sequence[float]]) -> Floats:
     """Return scores moved along the curve, float32; above it the last line goes on, below it a parallel of x = y."""
     if not curve:
         return scores
-    x, y = np.array(curve, np.float64).T
-    slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
+    x, y, slope = _points(curve)
     above, below = np.maximum(scores - x[-1], 0), np.minimum(scores - x[0], 0)
     return np.asarray(np.interp(scores, x, y) + slope * above + below, np.float32)
 
@@ -170,10 +169,15 @@ def scores_of(odds: Floats, curve: Sequence[Sequence[float]]) -> Floats:
     """Undo `log_odds`, float32."""
     if not curve:
         return odds
-    x, y = np.array(curve, np.float64).T
-    slope = min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
+    x, y, slope = _points(curve)
     above, below = np.maximum(odds - y[-1], 0), np.minimum(odds - y[0], 0)
     return np.asarray(np.interp(odds, y, x) + above / slope + below, np.float32)
+
+
+def _points(curve: Sequence[Sequence[float]]) -> tuple[Doubles, Doubles, float]:
+    """Return the scores and the log-odds of a curve's points, and its slope above them, at most 1."""
+    x, y = np.array(curve, np.float64).T
+    return x, y, min((y[-1] - y[-2]) / (x[-1] - x[-2]), 1.0)
 
 
 def take_top_k(combined: Floats, candidates: Ints, k: int, num_labels: int) -> tuple[Ints, Floats]:
